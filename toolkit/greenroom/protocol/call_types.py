@@ -170,7 +170,7 @@ DEVELOPMENT = CallType(
         screen=ScreenSettings(enabled=True, access_request=True),
         ring=RingSettings(incoming_seconds=30.0, auto_cancel_seconds=45.0),
     ),
-    {role: EVERYTHING for role in _EVERYBODY},
+    dict.fromkeys(_EVERYBODY, EVERYTHING),
 )
 
 BUILT_IN = {kind.name: kind for kind in (AUDIO_ROOM, DEFAULT, LIVESTREAM, DEVELOPMENT)}

@@ -1,8 +1,9 @@
 """Messages of the WebSocket: JSON, one tagged union each way, and their codecs.
 
 A client's first message is `Authenticate` or `Resume`; a token never travels in a URL. Each `Do`, `Attach` and `Ask`
-carries an `op` chosen by the client and is answered once by `Done`, `Refusal` wrapped in `Failed`, `Attached` or `Answer`.
-What is control (`Snapshot`, `Happened`) is numbered and neither dropped nor coalesced. `Pulse` is coalesced. `Emitted` is bounded.
+carries an `op` chosen by the client and is answered once by `Done`, `Failed`, `Attached` or `Answer`.
+What is control (`Snapshot`, `Happened`) is numbered and neither dropped nor coalesced; `Pulse` is coalesced,
+`Emitted` is bounded.
 """
 
 from __future__ import annotations
@@ -415,8 +416,8 @@ FromServer = (
 
 _encoder = msgspec.json.Encoder()
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
-_from_client = msgspec.json.Decoder(FromClient)
-_from_server = msgspec.json.Decoder(FromServer)
+_from_client: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
+_from_server: msgspec.json.Decoder[FromServer] = msgspec.json.Decoder(FromServer)
 
 
 def encode(message: FromClient | FromServer) -> bytes:
