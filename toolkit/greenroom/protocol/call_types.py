@@ -54,9 +54,10 @@ class RingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """0 is no limit."""
+    """0 is no limit. `named_listeners`: how many of the audience every client knows by name; the rest are counted."""
 
     max_participants: int = 0
+    named_listeners: int = 250
     max_duration_seconds: float = 0.0
 
 

@@ -12,7 +12,6 @@ from greenroom.protocol.ids import USER, Cid, MessageId, Role, UserId
 from greenroom.protocol.permissions import NO_OVERRIDE, Capability, Grants, Override, effective
 
 CHAT_TAIL = 100
-LISTED_LISTENERS = 250
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -117,6 +116,7 @@ class Room(msgspec.Struct, frozen=True):
     """What the server has. Times are wall-clock seconds since 1970.
 
     `participants` is in order of joining. `turns` counts how often each person was given the stage.
+    `next_number` is 0 in a replica, which hands out none.
     A replica's room is the public projection: see `greenroom.protocol.publish`.
     """
 

@@ -1,0 +1,1 @@
+"""What one engine knows: its calls, its replicas of rooms, as immutable values. Pure."""

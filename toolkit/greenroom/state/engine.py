@@ -1,0 +1,47 @@
+"""Everything one client knows, as one immutable value that screens mirror."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+import msgspec
+
+from greenroom.protocol.ids import USER, Cid, Role, UserId
+from greenroom.protocol.wire import RoomPreview
+from greenroom.state.call import CallState
+
+LOG_LINES = 500
+
+
+class ConnectionPhase(StrEnum):
+    """The connection to the server."""
+
+    OFFLINE = "offline"
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    RECONNECTING = "reconnecting"
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """What happened, in words."""
+
+    at: float
+    text: str
+    cid: Cid | None = None
+
+
+class ClientState(msgspec.Struct, frozen=True):
+    """`calls` is in order of joining. `rooms` is the lobby, newest known. `retry_at`: when the next attempt is made."""
+
+    user: UserId = UserId("")
+    name: str = ""
+    role: Role = USER
+    server: str = ""
+    connection: ConnectionPhase = ConnectionPhase.OFFLINE
+    reconnect_attempt: int = 0
+    retry_at: float | None = None
+    calls: Mapping[Cid, CallState] = {}
+    rooms: tuple[RoomPreview, ...] = ()
+    log: tuple[LogLine, ...] = ()
+    error: str | None = None
