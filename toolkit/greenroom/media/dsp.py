@@ -1,0 +1,164 @@
+"""Level, gain, limiting, resampling and tone measurement of float32 blocks; functions of samples only."""
+
+from __future__ import annotations
+
+import math
+from typing import cast
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from greenroom.media.blocks import FRAME, RATE_HZ, Block
+
+SILENCE_DBFS = -96.0
+CEILING = 0.89  # -1 dBFS: room for what a later resampler overshoots
+
+
+def level_dbfs(samples: Block) -> float:
+    """Return the RMS level of `samples` in dBFS, from -96.0 (silence) to 0.0.
+
+    `samples` has shape (frames, channels) and full scale is 1.0. The level is
+    the loudest channel's; a full-scale sine reads -3.0. An empty block is silence.
+    """
+    if samples.size == 0:
+        return SILENCE_DBFS
+    power = float(np.einsum("fc,fc->c", samples, samples).max()) / len(samples)
+    return _decibels(math.sqrt(power)) if power > 0.0 else SILENCE_DBFS
+
+
+def peak_dbfs(samples: Block) -> float:
+    """Return the highest absolute sample in dBFS, from -96.0 to 0.0 (more when beyond full scale is clipped)."""
+    return _decibels(float(np.abs(samples).max())) if samples.size else SILENCE_DBFS
+
+
+def gain_of(decibels: float) -> float:
+    """Return the linear gain of `decibels`; -96 dB and below is exactly 0."""
+    return 0.0 if decibels <= SILENCE_DBFS else 10.0 ** (decibels / 20.0)
+
+
+def rising(frames: int) -> NDArray[np.float32]:
+    """Return a raised-cosine ramp from just above 0 to exactly 1, shape (frames, 1).
+
+    A ramp and its complement (1 - ramp) add to 1, so a cross-fade of equal signals keeps their level.
+    """
+    phase = np.arange(1, frames + 1, dtype=np.float64) / frames
+    return (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)[:, np.newaxis]
+
+
+RISING_20_MS = rising(FRAME)
+RISING_20_MS.flags.writeable = False
+
+
+def crossfade(before: Block, after: Block) -> Block:
+    """Return one block that starts as `before` and ends as `after`; the shapes are equal."""
+    ramp = RISING_20_MS if len(before) == FRAME else rising(len(before))
+    return cast(Block, before + (after - before) * ramp)
+
+
+def tail_to_zero(last: NDArray[np.float32], frames: int) -> Block:
+    """Return a block that leads from the sample `last` (one per channel) to zero without a click."""
+    return cast(Block, (1.0 - rising(frames)) * last[np.newaxis, :])
+
+
+class Fader:
+    """A gain that moves to its target along a raised cosine, block by block."""
+
+    def __init__(self, gain: float = 1.0) -> None:
+        self.target = gain
+        self._from = gain
+        self._done_frames = 0
+        self._ramp_frames = 0
+
+    @property
+    def gain(self) -> float:
+        """The gain that the next sample is given, between where the fade began and the target."""
+        if self._done_frames >= self._ramp_frames:
+            return self.target
+        share = 0.5 - 0.5 * math.cos(math.pi * self._done_frames / self._ramp_frames)
+        return self._from + (self.target - self._from) * share
+
+    def set(self, gain: float, seconds: float = 0.02) -> None:
+        """Start to move to `gain`, to be reached after `seconds` of samples."""
+        if gain == self.target:
+            return
+        self._from = self.gain
+        self.target = gain
+        self._ramp_frames = max(1, round(seconds * RATE_HZ))
+        self._done_frames = 0
+
+    def apply(self, block: Block) -> Block:
+        """Return `block` at the gain of this moment, and move on by its length."""
+        frames = len(block)
+        left = self._ramp_frames - self._done_frames
+        if left <= 0:
+            return block if self.target == 1.0 else cast(Block, block * np.float32(self.target))
+        position = np.arange(self._done_frames + 1, self._done_frames + frames + 1, dtype=np.float32)
+        phase = np.minimum(position / np.float32(self._ramp_frames), np.float32(1.0))
+        share = 0.5 - 0.5 * np.cos(np.float32(np.pi) * phase)
+        curve = self._from + (self.target - self._from) * share
+        self._done_frames += frames
+        return cast(Block, block * curve.astype(np.float32)[:, np.newaxis])
+
+
+class Limiter:
+    """Keeps a mix below -1 dBFS: it answers within the block and lets go by a tenth of the way a block."""
+
+    def __init__(self, ceiling: float = CEILING) -> None:
+        self._ceiling = ceiling
+        self._gain = 1.0
+
+    def apply(self, block: Block) -> Block:
+        """Return `block` with no sample beyond the ceiling; unchanged while it stays below."""
+        peak = float(np.abs(block).max()) if block.size else 0.0
+        needed = 1.0 if peak <= self._ceiling else self._ceiling / peak
+        before = self._gain
+        after = needed if needed < before else before + (needed - before) * 0.1
+        self._gain = 1.0 if after > 0.9999 else after
+        if before == 1.0 and self._gain == 1.0:
+            return block
+        curve = before + (self._gain - before) * rising(len(block))
+        return np.clip(block * curve, -self._ceiling, self._ceiling)
+
+
+def resample(samples: Block, from_rate_hz: int, to_rate_hz: int = RATE_HZ) -> Block:
+    """Return `samples` at another rate, whole clips at a time; shape (frames, channels) stays."""
+    if from_rate_hz == to_rate_hz or len(samples) == 0:
+        return samples
+    resampled: Block = soxr.resample(samples, from_rate_hz, to_rate_hz, quality="HQ")
+    return np.ascontiguousarray(resampled, np.float32)
+
+
+def tone_dbfs(samples: NDArray[np.float32], frequency_hz: float, rate_hz: int = RATE_HZ) -> float:
+    """Return the RMS level of the sine at `frequency_hz` inside `samples`, in dBFS (one Goertzel bin).
+
+    `samples` is mono, shape (frames,) or (frames, 1). A Hann window keeps neighbours out: what is more
+    than 4 / duration away does not count. A full-scale sine reads -3.0.
+    """
+    mono = samples.reshape(len(samples), -1)[:, 0].astype(np.float64)
+    if len(mono) < 16:
+        return SILENCE_DBFS
+    window = np.hanning(len(mono))
+    turn = np.exp(-2j * np.pi * frequency_hz / rate_hz * np.arange(len(mono)))
+    amplitude = 2.0 * abs(complex(np.dot(mono * window, turn))) / float(window.sum())
+    return _decibels(amplitude / math.sqrt(2.0)) if amplitude > 0 else SILENCE_DBFS
+
+
+def strongest_hz(samples: NDArray[np.float32], rate_hz: int = RATE_HZ) -> float:
+    """Return the frequency in Hz of the strongest sine in `samples` (mono), to a fraction of an FFT bin; 0 for silence."""
+    mono = samples.reshape(len(samples), -1)[:, 0].astype(np.float64)
+    if len(mono) < 16 or not mono.any():
+        return 0.0
+    spectrum = np.abs(np.fft.rfft(mono * np.hanning(len(mono))))
+    spectrum[0] = 0.0
+    peak = int(spectrum.argmax())
+    offset = 0.0
+    if 0 < peak < len(spectrum) - 1:
+        below, at, above = np.log(spectrum[peak - 1 : peak + 2] + 1e-12)
+        curvature = below - 2 * at + above
+        offset = 0.5 * float(below - above) / float(curvature) if curvature else 0.0
+    return (peak + offset) * rate_hz / len(mono)
+
+
+def _decibels(amplitude: float) -> float:
+    return max(SILENCE_DBFS, min(0.0, 20.0 * math.log10(amplitude))) if amplitude > 0 else SILENCE_DBFS
