@@ -1,0 +1,460 @@
+"""Everything a person can do, in one table: keys, buttons, palettes, commands and help are made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+
+import msgspec
+
+from greenroom.protocol.call_types import HandPolicy
+from greenroom.protocol.ids import MODERATOR, SPEAKER, MessageId, UserId
+from greenroom.protocol.permissions import Capability
+from greenroom.protocol.requests import (
+    AcceptInvitation,
+    BlockUser,
+    DeclineInvitation,
+    DeleteMessage,
+    DenyHand,
+    EditMessage,
+    End,
+    GoLive,
+    Grant,
+    GrantHand,
+    InviteToStage,
+    Kick,
+    Leave,
+    LowerAllHands,
+    Mute,
+    MuteAll,
+    NextHand,
+    PostMessage,
+    RaiseHand,
+    Request,
+    Revoke,
+    SetMicrophone,
+    SetRole,
+    StopLive,
+    UpdateRoom,
+    WithdrawHand,
+)
+from greenroom.protocol.room import Room, may
+from greenroom.protocol.wire import Reaction, Signal
+from greenroom.state.call import CallPhase, CallState
+
+SPEAK = frozenset({Capability.SEND_AUDIO})
+C = Capability
+
+
+class Target(StrEnum):
+    """What an action is about besides the room."""
+
+    NOTHING = "nothing"
+    HAND = "hand"
+    PERSON = "person"
+    MESSAGE = "message"
+    TEXT = "text"
+    EMOJI = "emoji"
+    BLOCKED = "blocked"
+
+
+class Group(StrEnum):
+    """Where help and palette show an action."""
+
+    ME = "me"
+    STAGE = "stage and hands"
+    MODERATION = "moderation"
+    ROOM = "room"
+    CHAT = "chat"
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """What the person has selected or typed when an action is taken."""
+
+    user: UserId | None = None
+    message: MessageId | None = None
+    text: str = ""
+
+
+class Action(msgspec.Struct, frozen=True):
+    """One row of the table.
+
+    `key` is one character. `available(call, user)` tells whether it makes sense
+    now, with `user` the selected person for those that are about one. `build` makes the request, or the signal that
+    travels beside the event log; None when what was chosen is not enough.
+    """
+
+    id: str
+    key: str
+    label: str
+    help: str
+    group: Group
+    available: Callable[[CallState, UserId | None], bool]
+    build: Callable[[CallState, Chosen], Request | Signal | None]
+    target: Target = Target.NOTHING
+    confirm: bool = False
+
+
+def _in(call: CallState) -> Room | None:
+    return call.room if call.phase is CallPhase.JOINED and call.myself is not None else None
+
+
+def _can(call: CallState, capability: Capability) -> bool:
+    return _in(call) is not None and capability in call.capabilities
+
+
+def _needs(capability: Capability) -> Callable[[CallState, UserId | None], bool]:
+    return lambda call, _user: _can(call, capability)
+
+
+def _hand_up(call: CallState, user: UserId | None) -> bool:
+    room = _in(call)
+    hands = () if room is None else room.hands
+    return _can(call, C.UPDATE_PERMISSIONS) and (
+        bool(hands) if user is None else any(hand.user == user for hand in hands)
+    )
+
+
+def _other(
+    capability: Capability, when: Callable[[Room, UserId], bool]
+) -> Callable[[CallState, UserId | None], bool]:
+    def available(call: CallState, user: UserId | None) -> bool:
+        room = _in(call)
+        return (
+            room is not None
+            and _can(call, capability)
+            and user is not None
+            and user != call.me
+            and user in room.participants
+            and when(room, user)
+        )
+
+    return available
+
+
+def _speaks(room: Room, user: UserId) -> bool:
+    return may(room, user, C.SEND_AUDIO)
+
+
+def _listens(room: Room, user: UserId) -> bool:
+    return not _speaks(room, user)
+
+
+def _microphone(call: CallState, _chosen: Chosen) -> Request:
+    return SetMicrophone(not call.microphone.wish)
+
+
+def _hand(call: CallState, _chosen: Chosen) -> Request:
+    return RaiseHand() if call.hand_position is None else WithdrawHand()
+
+
+def _live(call: CallState, _chosen: Chosen) -> Request:
+    return StopLive() if call.room is not None and call.room.live else GoLive()
+
+
+def _queue_policy(call: CallState, _chosen: Chosen) -> Request | None:
+    if call.room is None:
+        return None
+    policies = list(HandPolicy)
+    now = policies.index(call.room.settings.hand_policy)
+    return UpdateRoom(hand_policy=policies[(now + 1) % len(policies)])
+
+
+def _about(make: Callable[[UserId], Request]) -> Callable[[CallState, Chosen], Request | Signal | None]:
+    return lambda _call, chosen: None if chosen.user is None else make(chosen.user)
+
+
+def _can_raise(call: CallState, _user: UserId | None) -> bool:
+    room = _in(call)
+    if room is None:
+        return False
+    return call.hand_position is not None or (
+        room.settings.audio.access_request and not _can(call, C.SEND_AUDIO)
+    )
+
+
+def _blocked(call: CallState, user: UserId | None) -> bool:
+    room = _in(call)
+    return (
+        room is not None
+        and _can(call, C.BLOCK)
+        and (bool(room.blocked) if user is None else user in room.blocked)
+    )
+
+
+def _own_message(call: CallState, _user: UserId | None) -> bool:
+    return _can(call, C.CHAT)
+
+
+ACTIONS: tuple[Action, ...] = (
+    Action(
+        "microphone",
+        "m",
+        "Microphone",
+        "Open or close my microphone",
+        Group.ME,
+        _needs(C.SEND_AUDIO),
+        _microphone,
+    ),
+    Action("hand", "r", "Raise hand", "Raise my hand to speak, or take it down", Group.ME, _can_raise, _hand),
+    Action(
+        "accept",
+        "y",
+        "Accept the stage",
+        "Accept an invitation to the stage",
+        Group.ME,
+        lambda call, _user: call.invited,
+        lambda _call, _chosen: AcceptInvitation(),
+    ),
+    Action(
+        "decline",
+        "x",
+        "Decline the stage",
+        "Decline an invitation to the stage",
+        Group.ME,
+        lambda call, _user: call.invited,
+        lambda _call, _chosen: DeclineInvitation(),
+    ),
+    Action(
+        "leave",
+        "l",
+        "Leave",
+        "Leave this room; it goes on without me",
+        Group.ME,
+        lambda call, _user: _in(call) is not None,
+        lambda _call, _chosen: Leave(),
+    ),
+    Action(
+        "next",
+        "n",
+        "Next hand",
+        "Give the stage to the hand whose turn it is",
+        Group.STAGE,
+        lambda call, _user: _hand_up(call, None),
+        lambda _call, _chosen: NextHand(),
+    ),
+    Action(
+        "grant",
+        "g",
+        "Grant hand",
+        "Give the stage to the selected hand",
+        Group.STAGE,
+        _hand_up,
+        _about(GrantHand),
+        Target.HAND,
+    ),
+    Action(
+        "deny",
+        "d",
+        "Deny hand",
+        "Turn the selected hand down; its owner is told",
+        Group.STAGE,
+        _hand_up,
+        _about(DenyHand),
+        Target.HAND,
+    ),
+    Action(
+        "lower_all",
+        "L",
+        "Lower all hands",
+        "Empty the queue of hands",
+        Group.STAGE,
+        lambda call, _user: _hand_up(call, None),
+        lambda _call, _chosen: LowerAllHands(),
+        confirm=True,
+    ),
+    Action(
+        "queue_policy",
+        "o",
+        "Queue order",
+        "Change whose turn is next: first come, least talked, round robin",
+        Group.STAGE,
+        _needs(C.UPDATE_SETTINGS),
+        _queue_policy,
+    ),
+    Action(
+        "invite",
+        "i",
+        "Invite to stage",
+        "Invite the selected listener to the stage",
+        Group.STAGE,
+        _other(C.UPDATE_PERMISSIONS, _listens),
+        _about(InviteToStage),
+        Target.PERSON,
+    ),
+    Action(
+        "allow",
+        "a",
+        "Let speak",
+        "Let the selected listener speak without asking them",
+        Group.STAGE,
+        _other(C.UPDATE_PERMISSIONS, _listens),
+        _about(lambda user: Grant(user, SPEAK)),
+        Target.PERSON,
+    ),
+    Action(
+        "revoke",
+        "v",
+        "Off the stage",
+        "Take the selected speaker off the stage; their microphone closes at once",
+        Group.STAGE,
+        _other(C.UPDATE_PERMISSIONS, _speaks),
+        _about(lambda user: Revoke(user, SPEAK)),
+        Target.PERSON,
+    ),
+    Action(
+        "mute",
+        "u",
+        "Mute",
+        "Close the selected speaker's microphone; they may open it again",
+        Group.MODERATION,
+        _other(C.MUTE, lambda room, user: room.participants[user].microphone),
+        _about(Mute),
+        Target.PERSON,
+    ),
+    Action(
+        "mute_all",
+        "M",
+        "Mute all",
+        "Close every microphone but mine",
+        Group.MODERATION,
+        _needs(C.MUTE),
+        lambda _call, _chosen: MuteAll(),
+        confirm=True,
+    ),
+    Action(
+        "kick",
+        "k",
+        "Send out",
+        "Send the selected person out; they may come back",
+        Group.MODERATION,
+        _other(C.KICK, lambda _room, _user: True),
+        _about(Kick),
+        Target.PERSON,
+        confirm=True,
+    ),
+    Action(
+        "block",
+        "B",
+        "Block",
+        "Send the selected person out and keep them out",
+        Group.MODERATION,
+        _other(C.BLOCK, lambda _room, _user: True),
+        _about(BlockUser),
+        Target.PERSON,
+        confirm=True,
+    ),
+    Action(
+        "make_speaker",
+        "s",
+        "Make speaker",
+        "Make the selected person a speaker for good",
+        Group.MODERATION,
+        _other(C.UPDATE_MEMBER, lambda room, user: room.participants[user].role != SPEAKER),
+        _about(lambda user: SetRole(user, SPEAKER)),
+        Target.PERSON,
+    ),
+    Action(
+        "make_moderator",
+        "O",
+        "Make moderator",
+        "Make the selected person a moderator",
+        Group.MODERATION,
+        _other(C.UPDATE_MEMBER, lambda room, user: room.participants[user].role != MODERATOR),
+        _about(lambda user: SetRole(user, MODERATOR)),
+        Target.PERSON,
+    ),
+    Action(
+        "live",
+        "G",
+        "Go live",
+        "Let the audience in, or go backstage again",
+        Group.ROOM,
+        _needs(C.UPDATE),
+        _live,
+    ),
+    Action(
+        "end",
+        "E",
+        "End room",
+        "End the room for everybody",
+        Group.ROOM,
+        _needs(C.END),
+        lambda _call, _chosen: End(),
+        confirm=True,
+    ),
+    Action(
+        "title",
+        "t",
+        "Title",
+        "Change the room's title",
+        Group.ROOM,
+        _needs(C.UPDATE),
+        lambda _call, chosen: UpdateRoom(title=chosen.text),
+        Target.TEXT,
+    ),
+    Action(
+        "react",
+        "w",
+        "React",
+        "Send an emoji that everybody sees for a moment",
+        Group.CHAT,
+        _needs(C.REACT),
+        lambda _call, chosen: Reaction(chosen.text) if chosen.text else None,
+        Target.EMOJI,
+    ),
+    Action(
+        "message",
+        "c",
+        "Write",
+        "Write in the chat",
+        Group.CHAT,
+        _needs(C.CHAT),
+        lambda _call, chosen: PostMessage(chosen.text) if chosen.text.strip() else None,
+        Target.TEXT,
+    ),
+    Action(
+        "edit_message",
+        "e",
+        "Edit message",
+        "Change my last message",
+        Group.CHAT,
+        _own_message,
+        lambda _call, chosen: None if chosen.message is None else EditMessage(chosen.message, chosen.text),
+        Target.MESSAGE,
+    ),
+    Action(
+        "delete_message",
+        "D",
+        "Delete message",
+        "Delete a message of mine, or as a moderator anybody's",
+        Group.CHAT,
+        _own_message,
+        lambda _call, chosen: None if chosen.message is None else DeleteMessage(chosen.message),
+        Target.MESSAGE,
+        confirm=True,
+    ),
+)
+
+REACTIONS = ("👍", "❤️", "👏", "😂", "🎉", "🤔")
+"""What faces offer for a reaction."""
+
+BY_ID = {action.id: action for action in ACTIONS}
+
+
+def label_of(action: Action, call: CallState) -> str:
+    """Return the label as it reads now: a switch names what taking it would do."""
+    match action.id:
+        case "microphone":
+            return "Close microphone" if call.microphone.wish else "Open microphone"
+        case "hand":
+            return "Raise hand" if call.hand_position is None else "Lower hand"
+        case "live":
+            return "Go backstage" if call.room is not None and call.room.live else "Go live"
+        case _:
+            return action.label
+
+
+def available_actions(call: CallState, user: UserId | None = None) -> tuple[Action, ...]:
+    """Return what makes sense now, with `user` selected."""
+    return tuple(action for action in ACTIONS if action.available(call, user))

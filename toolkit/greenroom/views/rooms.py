@@ -1,0 +1,57 @@
+"""The lobby: one row for each room that can be entered."""
+
+from __future__ import annotations
+
+import msgspec
+
+from greenroom.protocol.ids import Cid
+from greenroom.protocol.wire import RoomPreview
+from greenroom.state.engine import ClientState
+from greenroom.views.words import count, duration, enumerate_names
+
+
+class RoomRow(msgspec.Struct, frozen=True):
+    """`status`: live, backstage or ended. `since`: for how long, empty when that means nothing. `joined`: a call of ours."""
+
+    cid: Cid
+    title: str
+    status: str
+    since: str
+    people: str
+    stage: str
+    hands: str
+    joined: bool = False
+
+
+def room_rows(client: ClientState, now: float) -> tuple[RoomRow, ...]:
+    """Return the lobby's rows: live rooms first, then by number of people, then by title. `now` is wall-clock."""
+    order = sorted(
+        client.rooms,
+        key=lambda room: (
+            room.ended_at is not None,
+            not room.live,
+            -room.participants,
+            room.title.casefold(),
+        ),
+    )
+    return tuple(_row(room, room.cid in client.calls, now) for room in order)
+
+
+def _row(room: RoomPreview, joined: bool, now: float) -> RoomRow:
+    if room.ended_at is not None:
+        status, since = "ended", duration(now - room.ended_at)
+    elif room.live:
+        status, since = "live", "" if room.live_since is None else duration(now - room.live_since)
+    else:
+        soon = room.starts_at is not None and room.starts_at > now
+        status, since = "backstage", f"starts in {duration((room.starts_at or now) - now)}" if soon else ""
+    return RoomRow(
+        room.cid,
+        room.title,
+        status,
+        since,
+        count(room.participants, "person", "people"),
+        enumerate_names(list(room.on_stage)),
+        count(room.hands, "hand") if room.hands else "",
+        joined,
+    )

@@ -1,0 +1,80 @@
+"""A call in a line: its status, its numbers, its microphone."""
+
+from __future__ import annotations
+
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.views.words import count, duration
+
+
+def title_words(call: CallState) -> str:
+    """Return the room's title, or its id until it is known."""
+    return call.cid if call.room is None else call.room.title
+
+
+def status_words(call: CallState, now: float) -> str:
+    """Return where the call and its room are: `live for 3 min · 2 speaking · 14 people`. `now` is wall-clock."""
+    match call.phase:
+        case CallPhase.JOINING:
+            return "joining…"
+        case CallPhase.RECONNECTING:
+            return f"reconnecting, attempt {call.reconnect_attempt}"
+        case CallPhase.LEFT:
+            return f"left: {call.left_reason}" if call.left_reason else "left"
+        case CallPhase.IDLE:
+            return "not joined"
+    room = call.room
+    if room is None:
+        return "joined"
+    if room.ended_at is not None:
+        return "ended"
+    live = "backstage" if not room.live else "live"
+    since = f" for {duration(now - room.live_since)}" if room.live and room.live_since is not None else ""
+    people = max(room.counts.participants, len(room.participants))
+    speaking = f" · {len(call.speaking)} speaking" if call.speaking else ""
+    return f"{live}{since}{speaking} · {count(people, 'person', 'people')}{_sound(call)}"
+
+
+def microphone_words(call: CallState) -> str:
+    """Return the state of my microphone with its reason: `microphone open`, `microphone closed: muted by Hana`."""
+    microphone = call.microphone
+    if microphone.open:
+        return "microphone open"
+    if call.hand_position is not None:
+        return f"hand up, place {call.hand_position}"
+    if call.invited:
+        return "invited to the stage"
+    return f"microphone closed: {microphone.reason}"
+
+
+def statistics_line(call: CallState) -> str:
+    """Return the numbers of the last two seconds in a line; empty until there are some."""
+    numbers = call.statistics
+    if numbers is None:
+        return ""
+    parts = [
+        f"↓ {numbers.received_kbps:.0f} kb/s",
+        f"↑ {numbers.sent_kbps:.0f} kb/s",
+        f"lost {_share(numbers.packets_lost, numbers.packets_lost + numbers.packets_received)}",
+        f"concealed {numbers.concealed_ratio:.1%}",
+        f"jitter {numbers.jitter_ms:.0f} ms",
+        f"buffer {numbers.buffer_ms:.0f} ms",
+    ]
+    if numbers.rtt_ms is not None:
+        parts.append(f"round trip {numbers.rtt_ms:.0f} ms")
+    return " · ".join(parts)
+
+
+def _sound(call: CallState) -> str:
+    match call.media:
+        case MediaPhase.CONNECTING:
+            return " · sound connecting"
+        case MediaPhase.LOST:
+            return " · sound lost, connecting again"
+        case MediaPhase.NONE:
+            return " · without sound"
+        case _:
+            return ""
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "0.0%"
