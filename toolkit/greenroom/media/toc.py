@@ -36,3 +36,17 @@ def packet_samples(payload: bytes) -> int:
 def is_stereo(payload: bytes) -> bool:
     """Tell whether an Opus packet carries two channels."""
     return bool(payload) and bool(payload[0] & 4)
+
+
+def has_fec(payload: bytes) -> bool:
+    """Tell whether a one-frame Opus packet carries a copy of the frame before it (RFC 6716, 4.2.4).
+
+    CELT packets never do; packets of several frames are taken as having none.
+    """
+    if len(payload) < 2 or payload[0] & 0x83 >= 0x80 or payload[0] & 3:
+        return False
+    silk_frames = max(1, packet_samples(payload) // 960)
+    found = payload[1] >> (7 - silk_frames) & 1
+    if is_stereo(payload):
+        found |= payload[1] >> (6 - 2 * silk_frames) & 1
+    return bool(found)

@@ -1,0 +1,306 @@
+"""Everything private of aiortc 1.16 and aioice 0.13 that Greenroom touches, per connection, nowhere else.
+
+What is corrected here, each found by measurement and each with a test that fails when a new version
+changes it (tests/media/test_aiortc_private.py):
+
+- datagrams that are not STUN count only from an address that passed an authenticated check;
+- malformed STUN ends in nothing, not in an exception; what waits to be read is bounded;
+- a check without PRIORITY is accepted (ffmpeg's WHIP sends such);
+- a peer whose address changed is followed (when it is the one who nominates);
+- 127.0.0.1 is a candidate like any other;
+- the other side must answer an authenticated check every 2 s, and is dead after 6 s;
+- our packets are sent as they are, with audio level and voice bit, and keep the sender's own counts;
+- received packets come to us as they arrive, without a decoder thread, and keep the receiver's own counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aioice import stun
+from aioice.candidate import Candidate, candidate_priority
+from aioice.ice import Connection, StunProtocol
+from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, clock
+from aiortc.rtcrtpparameters import (
+    RTCRtpCodecParameters,
+    RTCRtpReceiveParameters,
+)
+from aiortc.rtcrtpreceiver import StreamStatistics
+from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
+
+from greenroom.media.blocks import FRAME, FRAME_SECONDS
+from greenroom.media.outgoing import OutgoingPacket
+
+CHECK_INTERVAL_SECONDS = 2.0
+DEAD_AFTER_SECONDS = 6.0
+LOOPBACK_ADDRESS = "127.0.0.1"
+_CHECK_ANSWER_SECONDS = 1.5
+_MOST_WAITING_DATAGRAMS = 1024
+_QUIET_ADDRESS_SECONDS = 1.0
+_FALLEN_BEHIND_SECONDS = 0.2
+_CORRECTED = "_greenroom_corrected"
+
+
+def ice_connection(peer: RTCPeerConnection) -> Connection:
+    """Return the one ICE connection of `peer`, which has a transceiver and bundles everything."""
+    return peer.getTransceivers()[0].receiver.transport.transport._connection
+
+
+def correct_ice(
+    ice: Connection,
+    *,
+    loopback: bool = True,
+    on_silent: Callable[[str], None] | None = None,
+    check_interval_seconds: float = CHECK_INTERVAL_SECONDS,
+    dead_after_seconds: float = DEAD_AFTER_SECONDS,
+) -> None:
+    """Apply the corrections to `ice`, before it gathers; applying them twice changes nothing.
+
+    `on_silent` is told once, in words, when the other side stopped answering; the connection then closes.
+    """
+    if getattr(ice, _CORRECTED, False):
+        return
+    setattr(ice, _CORRECTED, True)
+    guard = _Guard(ice)
+    gather, check_incoming = ice.get_component_candidates, ice.check_incoming
+
+    async def get_component_candidates(
+        component: int, addresses: list[str], timeout: int = 5
+    ) -> list[Candidate]:
+        hosts = [LOOPBACK_ADDRESS, *addresses] if loopback else addresses
+        candidates: list[Candidate] = await gather(component=component, addresses=hosts, timeout=timeout)
+        for protocol in ice._protocols:
+            guard.install(protocol)
+        return candidates
+
+    def check_accepted(message: stun.Message, addr: tuple[str, int], protocol: StunProtocol) -> None:
+        guard.authenticated(protocol, addr)
+        message.attributes.setdefault(
+            "PRIORITY", candidate_priority(protocol.local_candidate.component, "prflx")
+        )
+        check_incoming(message, addr, protocol)
+        if not ice.ice_controlling:
+            guard.follow(protocol, addr)
+
+    async def query_consent() -> None:
+        reason = await _until_silent(ice, check_interval_seconds, dead_after_seconds)
+        ice._query_consent_task = None
+        if on_silent is not None:
+            on_silent(reason)
+        await ice.close()
+
+    private: Any = ice
+    private.get_component_candidates = get_component_candidates
+    private.check_incoming = check_accepted
+    private.query_consent = query_consent
+
+
+class _Guard:
+    """Knows which addresses have proved who they are, and lets nothing else than STUN in from others."""
+
+    def __init__(self, ice: Connection) -> None:
+        self._ice = ice
+        self._heard: dict[tuple[int, tuple[str, int]], float] = {}
+
+    def install(self, protocol: StunProtocol) -> None:
+        if getattr(protocol, _CORRECTED, False):
+            return
+        setattr(protocol, _CORRECTED, True)
+        receive = protocol.datagram_received
+
+        def datagram_received(data: bytes, addr: tuple[Any, ...]) -> None:
+            if not data:
+                return
+            address = (addr[0], addr[1])
+            if data[0] > 3:  # not STUN (RFC 7983)
+                if self._is_known(protocol, address):
+                    self._heard[protocol.id, address] = time.monotonic()
+                    if self._ice._queue.qsize() < _MOST_WAITING_DATAGRAMS:
+                        receive(data, addr)
+                return
+            transaction = protocol.transactions.get(data[8:20])
+            try:
+                receive(data, addr)
+            except Exception:  # whatever a stranger sends: struct.error, KeyError, UnicodeDecodeError…
+                return
+            if transaction is not None and _is_answered(transaction):
+                self.authenticated(protocol, address)
+
+        private: Any = protocol
+        private.datagram_received = datagram_received
+
+    def authenticated(self, protocol: StunProtocol, address: tuple[str, int]) -> None:
+        if len(self._heard) >= 256 and (protocol.id, address) not in self._heard:
+            del self._heard[min(self._heard, key=self._heard.__getitem__)]
+        self._heard[protocol.id, (address[0], address[1])] = time.monotonic()
+
+    def follow(self, protocol: StunProtocol, address: tuple[str, int]) -> None:
+        """Send to `address` from now on, if the address before has been quiet for a second."""
+        nominated = self._ice._nominated.get(1)
+        if nominated is None or nominated.remote_addr == (address[0], address[1]):
+            return
+        last_heard = self._heard.get((nominated.protocol.id, nominated.remote_addr), 0.0)
+        if time.monotonic() - last_heard <= _QUIET_ADDRESS_SECONDS:
+            return
+        for pair in self._ice._check_list:
+            if pair.protocol is protocol and pair.remote_addr == (address[0], address[1]):
+                self._ice._nominated[1] = pair
+
+    def _is_known(self, protocol: StunProtocol, address: tuple[str, int]) -> bool:
+        return (protocol.id, address) in self._heard
+
+
+def _is_answered(transaction: Any) -> bool:
+    """Tell whether a STUN transaction that was protected by our key has its answer."""
+    future: asyncio.Future[object] = transaction._Transaction__future
+    has_key = transaction._Transaction__integrity_key is not None
+    return has_key and future.done() and not future.cancelled() and future.exception() is None
+
+
+async def _until_silent(ice: Connection, interval_seconds: float, dead_after_seconds: float) -> str:
+    """Send an authenticated check every interval (RFC 7675); return why, once none was answered for too long."""
+    answered_at = asked_at = time.monotonic()
+    while True:
+        await asyncio.sleep(max(0.0, asked_at + interval_seconds - time.monotonic()))
+        asked_at = time.monotonic()
+        pair = ice._nominated.get(1)
+        if pair is None:
+            return "the media connection has no path any more"
+        left_seconds = answered_at + dead_after_seconds - asked_at
+        try:
+            await asyncio.wait_for(
+                pair.protocol.request(
+                    ice.build_request(pair, nominate=False),
+                    pair.remote_addr,
+                    integrity_key=(ice.remote_password or "").encode(),
+                    retransmissions=1,
+                ),
+                timeout=max(0.05, min(_CHECK_ANSWER_SECONDS, left_seconds)),
+            )
+            answered_at = time.monotonic()
+        except (stun.TransactionError, TimeoutError, OSError):
+            if time.monotonic() - answered_at >= dead_after_seconds - 0.05:
+                return f"the server has not answered for {dead_after_seconds:.0f} s"
+
+
+class SenderCounts:
+    """What a taken-over sender did, and what the other side reported of it."""
+
+    def __init__(self, sender: RTCRtpSender) -> None:
+        self.packets = 0
+        self.bytes = 0
+        self.lost_percent = 0.0
+        self._sender: Any = sender
+
+    @property
+    def rtt_ms(self) -> float | None:
+        """The smoothed round trip from receiver reports, or None before the first."""
+        seconds: float | None = self._sender._RTCRtpSender__rtt
+        return None if seconds is None else max(0.0, seconds * 1000.0)
+
+
+def take_over_sender(sender: RTCRtpSender, next_packet: Callable[[], OutgoingPacket | None]) -> SenderCounts:
+    """Let `sender`, once started, send what `next_packet` returns every 20 ms; None sends nothing.
+
+    The media clock runs on through pauses, so sender reports stay right. After a stall of the loop of more
+    than 200 ms the missed frames are skipped, not sent in a burst.
+    """
+    counts = SenderCounts(sender)
+    private: Any = sender
+    handle_rtcp_packet = private._handle_rtcp_packet
+
+    async def run_rtp(codec: RTCRtpCodecParameters) -> None:
+        private._RTCRtpSender__rtp_started.set()
+        sequence_number = random.randrange(1 << 15)
+        timestamp = random.randrange(1 << 32)
+        loop = asyncio.get_running_loop()
+        deadline = loop.time()
+        try:
+            while True:
+                private._RTCRtpSender__ntp_timestamp = clock.current_ntp_time()
+                private._RTCRtpSender__rtp_timestamp = timestamp
+                outgoing = next_packet()
+                if outgoing is not None:
+                    packet = RtpPacket(
+                        codec.payloadType or 0, int(outgoing.starts), sequence_number, timestamp
+                    )
+                    packet.ssrc = private._ssrc
+                    packet.payload = outgoing.payload
+                    packet.extensions.mid = private._RTCRtpSender__mid
+                    packet.extensions.audio_level = (outgoing.voice, outgoing.level)
+                    await sender.transport._send_rtp(
+                        packet.serialize(private._RTCRtpSender__rtp_header_extensions_map)
+                    )
+                    counts.packets += 1
+                    counts.bytes += len(outgoing.payload)
+                    private._RTCRtpSender__packet_count += 1
+                    private._RTCRtpSender__octet_count += len(outgoing.payload)
+                    sequence_number = (sequence_number + 1) & 0xFFFF
+                timestamp = (timestamp + FRAME) & 0xFFFFFFFF
+                deadline += FRAME_SECONDS
+                behind = loop.time() - deadline
+                if behind > _FALLEN_BEHIND_SECONDS:
+                    skipped = int(behind / FRAME_SECONDS)
+                    timestamp = (timestamp + skipped * FRAME) & 0xFFFFFFFF
+                    deadline += skipped * FRAME_SECONDS
+                await asyncio.sleep(max(0.0, deadline - loop.time()))
+        except (asyncio.CancelledError, ConnectionError):
+            pass  # as aiortc's own: stop() waits for the event below, not for this task
+        finally:
+            private._RTCRtpSender__rtp_exited.set()
+
+    async def handle(packet: AnyRtcpPacket) -> None:
+        if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
+            for report in packet.reports:
+                if report.ssrc == private._ssrc:
+                    counts.lost_percent = report.fraction_lost / 2.56
+        await handle_rtcp_packet(packet)
+
+    private._run_rtp = run_rtp
+    private._handle_rtcp_packet = handle
+    return counts
+
+
+def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, float], None]) -> None:
+    """Hand every packet of `receiver` to `arrived(packet, jitter_ms)` as it comes, payload undecoded.
+
+    Receiver reports go on as before; no decoder thread is started, and no BYE ends the line.
+    """
+    private: Any = receiver
+
+    async def receive(parameters: RTCRtpReceiveParameters) -> None:
+        if private._RTCRtpReceiver__started:
+            return
+        for codec in parameters.codecs:
+            private._RTCRtpReceiver__codecs[codec.payloadType] = codec
+        private._RTCRtpReceiver__transport._register_rtp_receiver(receiver, parameters)
+        private._RTCRtpReceiver__rtcp_task = asyncio.ensure_future(private._run_rtcp())
+        private._RTCRtpReceiver__started = True
+
+    async def handle(packet: RtpPacket, arrival_time_ms: int) -> None:
+        codec = private._RTCRtpReceiver__codecs.get(packet.payload_type)
+        if not private._enabled or codec is None:
+            return
+        streams: dict[int, StreamStatistics] = private._RTCRtpReceiver__remote_streams
+        stream = streams.get(packet.ssrc)
+        if stream is None:
+            stream = streams[packet.ssrc] = StreamStatistics(codec.clockRate)
+        stream.add(packet)
+        arrived(packet, stream.jitter * 1000.0 / codec.clockRate)
+
+    private.receive = receive
+    private._handle_rtp_packet = handle
+
+
+def dtls_state(peer: RTCPeerConnection) -> str:
+    """Return "new", "connecting", "connected", "closed" or "failed"."""
+    return str(peer.getTransceivers()[0].receiver.transport.state)
+
+
+def local_addresses(ice: Connection) -> Sequence[tuple[str, int]]:
+    """Return what `ice` is bound to; for tests and `doctor` only, never for a log."""
+    return [(protocol.local_candidate.host, protocol.local_candidate.port) for protocol in ice._protocols]
