@@ -1,0 +1,1 @@
+"""The command line: `greenroom …`. Thin: everything it does, the toolkit does."""

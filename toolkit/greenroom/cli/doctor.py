@@ -1,0 +1,176 @@
+"""What works here and the one line that mends what does not."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import importlib.util
+import shutil
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import aiohttp
+import msgspec
+
+from greenroom.cli.config import Config
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """`state`: ok, limited (works with less) or broken. `mend`: the one line that helps; empty when nothing is wrong."""
+
+    part: str
+    state: str
+    words: str
+    mend: str = ""
+
+
+def examine(config: Config) -> Iterator[Finding]:
+    """Yield one finding a part; nothing is changed, nothing outside this machine is asked but the configured server."""
+    checks: tuple[Callable[[Config], Finding], ...] = (
+        _python,
+        _opus,
+        _sound,
+        _ports,
+        _sending,
+        _database,
+        _browser,
+        _jupyter,
+        _server,
+    )
+    for check in checks:
+        yield check(config)
+
+
+def _python(_config: Config) -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding("python", "ok", f"Python {version}")
+
+
+def _opus(_config: Config) -> Finding:
+    from greenroom.media.opus import library_description
+
+    words = library_description()
+    if words is None:
+        return Finding(
+            "codec",
+            "limited",
+            "libopus was not found; PyAV encodes, without live control",
+            "install Debian's libopus0",
+        )
+    return Finding("codec", "ok", words)
+
+
+def _sound(_config: Config) -> Finding:
+    try:
+        import sounddevice
+    except OSError:
+        return Finding(
+            "sound",
+            "limited",
+            "PortAudio is not installed; files and tones work",
+            "apt-get install libportaudio2",
+        )
+    devices = sounddevice.query_devices()
+    inputs = sum(device["max_input_channels"] > 0 for device in devices)
+    outputs = sum(device["max_output_channels"] > 0 for device in devices)
+    if not inputs or not outputs:
+        return Finding(
+            "sound",
+            "limited",
+            f"{inputs} microphones and {outputs} loudspeakers; files, tones and the browser page work",
+            "connect a sound card, or join from the browser page",
+        )
+    return Finding("sound", "ok", f"{inputs} microphones, {outputs} loudspeakers")
+
+
+def _ports(config: Config) -> Finding:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.bind(("127.0.0.1", 0))
+        except OSError as error:
+            return Finding(
+                "ports", "broken", f"no UDP port can be opened on loopback: {error}", "allow UDP on 127.0.0.1"
+            )
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((config.host, config.port))
+        except OSError:
+            return Finding(
+                "ports",
+                "ok",
+                f"UDP opens; port {config.port} is taken, perhaps by a server that runs already",
+            )
+    return Finding("ports", "ok", f"UDP opens, port {config.port} is free")
+
+
+def _sending(_config: Config) -> Finding:
+    found = hasattr(ctypes.CDLL(None), "sendmmsg")
+    if not found:
+        return Finding(
+            "sending", "limited", "sendmmsg is missing; packets go one by one", "run a large server on Linux"
+        )
+    return Finding("sending", "ok", "sendmmsg sends a thousand packets a call")
+
+
+def _database(config: Config) -> Finding:
+    if config.database:
+        return Finding("database", "ok", f"configured: {config.database.partition(':')[0]}")
+    data = Path(config.data)
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.NamedTemporaryFile(dir=data):
+            pass
+    except OSError as error:
+        return Finding(
+            "database",
+            "broken",
+            f"cannot write to {data}: {error.strerror}",
+            "choose another folder: greenroom serve --data DIR",
+        )
+    free_gib = shutil.disk_usage(data).free / 2**30
+    if free_gib < 0.5:
+        return Finding(
+            "database", "limited", f"only {free_gib:.1f} GiB are free in {data}", f"make room in {data}"
+        )
+    return Finding("database", "ok", f"SQLite in {data}, {free_gib:.0f} GiB free")
+
+
+def _browser(_config: Config) -> Finding:
+    names = ("chromium", "google-chrome", "chromium-browser", "firefox", "firefox-esr")
+    found = next((name for name in names if shutil.which(name)), None)
+    if found is None:
+        return Finding(
+            "browser",
+            "limited",
+            "no browser here; any other device's can open a room's link",
+            "apt-get install chromium",
+        )
+    return Finding("browser", "ok", found)
+
+
+def _jupyter(_config: Config) -> Finding:
+    if importlib.util.find_spec("jupyterlab") is None:
+        return Finding("jupyter", "limited", "JupyterLab is not installed", "pip install 'greenroom[lab]'")
+    return Finding("jupyter", "ok", "JupyterLab is installed")
+
+
+def _server(config: Config) -> Finding:
+    try:
+        version = asyncio.run(_ask_version(config.server))
+    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        return Finding("server", "limited", f"no server answers at {config.server}", "greenroom serve")
+    return Finding("server", "ok", f"{config.server} answers: version {version}")
+
+
+async def _ask_version(server: str) -> str:
+    timeout = aiohttp.ClientTimeout(total=2.0)
+    async with (
+        aiohttp.ClientSession(timeout=timeout) as session,
+        session.get(f"{server}/api/version") as response,
+    ):
+        response.raise_for_status()
+        return str((await response.json())["version"])
