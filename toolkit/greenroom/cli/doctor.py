@@ -50,17 +50,18 @@ def _python(_config: Config) -> Finding:
 
 
 def _opus(_config: Config) -> Finding:
-    from greenroom.media.opus import library_description
+    from greenroom.media.opus import library
 
-    words = library_description()
-    if words is None:
+    opus = library()
+    if opus is None:
         return Finding(
             "codec",
             "limited",
-            "libopus was not found; PyAV encodes, without live control",
-            "install Debian's libopus0",
+            "libopus was not found; PyAV encodes, without concealment and live control",
+            "apt-get install libopus0",
         )
-    return Finding("codec", "ok", words)
+    opus.opus_get_version_string.restype = ctypes.c_char_p
+    return Finding("codec", "ok", opus.opus_get_version_string().decode())
 
 
 def _sound(_config: Config) -> Finding:
