@@ -1,0 +1,331 @@
+// Greenroom's page, put together: the link, the connection, the sound, the state and the screen.
+
+import { Connection, PROTOCOL_VERSION, Refused } from "./connection.mjs";
+import { $, element, setIcon } from "./dom.mjs";
+import { forgetToken, joinToken, takeLink } from "./link.mjs";
+import { drawLevels } from "./screen-stage.mjs";
+import { soundState } from "./rows.mjs";
+import { draw, drawMyLevel, say } from "./screen.mjs";
+import { MicrophoneUnavailable, Sound } from "./sound.mjs";
+import { can, dismiss, expire, hear, leave, microphoneOpen, notify, roomOf, startState } from "./state.mjs";
+import { SPEAK } from "./room.mjs";
+
+const EMOJI = ["👏", "❤️", "😂", "🎉", "👍", "🤔"];
+const EMOJI_WORDS = ["Applause", "Heart", "Laughter", "Celebration", "Thumbs up", "Thinking"];
+const LEVELS_EVERY_MS = 100;
+const LOOK_EVERY_MS = 1_000;
+const TYPING_EVERY_MS = 3_000;
+const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
+
+const link = takeLink();
+let state = startState(link.cid);
+let connection = null;
+let sound = null;
+let resume = null;
+let attempts = 0;
+let remediaTimer = null;
+let silentMs = 0;
+let packets = 0;
+let volume = 1;
+let drawn = false;
+
+const now = () => performance.now();
+
+function set(changed) {
+  if (changed === state) return;
+  state = changed;
+  if (drawn) return;
+  drawn = true;
+  setTimeout(redraw); // not an animation frame: a page in the background still speaks to screen readers
+}
+
+function redraw() {
+  drawn = false;
+  draw(state, soundNow(), now(), { request, dismiss: (id) => set(dismiss(state, id)) });
+}
+
+const soundNow = () => soundState(state, { blocked: sound?.measure().blocked ?? false, volume, silentMs });
+
+// ---- coming in
+
+async function enter(name) {
+  set({ ...startState(link.cid), phase: "joining", name });
+  try {
+    localStorage.setItem("greenroom.name", name);
+  } catch {
+    // a browser that keeps nothing asks for the name again next time
+  }
+  resume = null;
+  sound?.close();
+  sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
+  sound.unlock();
+  sound.setVolume(volume);
+  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
+  connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
+  connection.open();
+}
+
+async function hello(refused) {
+  if (refused !== null) resume = null; // what can be resumed has an end; the token that made it may still be good
+  if (refused === "authenticate") forgetToken(link);
+  const { replica } = state;
+  if (resume !== null)
+    return {
+      type: "resume",
+      version: PROTOCOL_VERSION,
+      resume_token: resume,
+      seen: replica.room === null ? {} : { [link.cid]: [replica.epoch, replica.seq] },
+    };
+  const token = await joinToken(link, state.name);
+  return { type: "authenticate", version: PROTOCOL_VERSION, token, client: "browser", name: state.name };
+}
+
+function onMessage(message) {
+  const heard = hear(state, message, now());
+  set(heard.state);
+  for (const { text, urgent } of heard.speak) say(text, urgent);
+  if (heard.sync) connection.tell({ type: "sync", cid: link.cid, epoch: state.replica.epoch, seq: state.replica.seq });
+  if (message.type === "welcome") welcomed(message);
+  if (message.type === "removed" && message.cid === link.cid) endWith(null);
+  else if (heard.remedia) remedia();
+  followWish();
+}
+
+async function welcomed({ resume_token, resumed }) {
+  resume = resume_token;
+  if (resumed.includes(link.cid)) return comeIn();
+  try {
+    await connection.do(link.cid, { do: "join" });
+  } catch (error) {
+    if (error.reason === "unavailable") return;
+    return state.phase === "joining" ? turnedAway(error.message) : endWith(error.message);
+  }
+  comeIn();
+}
+
+/** In the room, for the first time or again. */
+function comeIn() {
+  const first = state.phase === "joining";
+  if (state.phase === "left") return;
+  set({ ...state, phase: "joined" });
+  if (first) {
+    say(`You are in ${roomOf(state)?.title ?? "the room"}, listening.`, false);
+    redraw();
+    $("main").focus({ preventScroll: true });
+  }
+  if (state.media !== "connected") remedia();
+  if (state.wish) request({ do: "set_microphone", on: true });
+}
+
+function turnedAway(words) {
+  endConnection();
+  set({ ...startState(link.cid), doorProblem: words });
+}
+
+function endWith(words, mayReturn = true) {
+  endConnection();
+  if (words !== null && state.phase !== "left") set(leave(state, words, mayReturn));
+}
+
+function endConnection() {
+  const ended = connection;
+  connection = null;
+  clearTimeout(remediaTimer);
+  ended?.close();
+  sound?.close();
+}
+
+function followConnection(phase, { seconds = 0, words = null }) {
+  if (phase === "closed") {
+    if (connection === null) return;
+    connection = null;
+    if (state.phase === "joining") turnedAway(words);
+    else endWith(words);
+  } else set({ ...state, connection: phase, retryAt: phase === "reconnecting" ? now() + seconds * 1000 : null });
+}
+
+// ---- sound
+
+function followSound(phase) {
+  if (state.phase === "left") return;
+  set({ ...state, media: phase });
+  if (phase === "connected") attempts = 0;
+  if (phase === "lost") remedia();
+  followWish();
+}
+
+/** Connect the sound anew, soon, and less and less often while that fails. */
+function remedia() {
+  clearTimeout(remediaTimer);
+  if (!connection?.online || state.phase !== "joined") return; // coming in connects it
+  const wait = REMEDIA_MS[Math.min(attempts, REMEDIA_MS.length - 1)];
+  attempts += 1;
+  remediaTimer = setTimeout(async () => {
+    try {
+      await sound.connect();
+    } catch (error) {
+      if (state.phase !== "joined") return;
+      set({ ...state, media: "lost" });
+      if (error instanceof Refused && error.reason === "media_refused") set(notify(state, error.message, "bad", now()));
+      remedia();
+    }
+  }, wait);
+}
+
+async function toggleMicrophone() {
+  if (state.wish) {
+    set({ ...state, wish: false });
+    followWish();
+    return request({ do: "set_microphone", on: false });
+  }
+  set({ ...state, wish: true });
+  try {
+    await sound.openMicrophone(() => {
+      set(notify({ ...state, wish: false, capturing: false }, "The microphone is gone. Plug it in and open it again.", "bad", now()));
+      request({ do: "set_microphone", on: false });
+    });
+  } catch (error) {
+    set({ ...state, wish: false });
+    if (!(error instanceof MicrophoneUnavailable)) throw error;
+    say(error.message, true);
+    return set(notify(state, error.message, "bad", now()));
+  }
+  if (!state.wish) return followWish(); // it was taken back while the browser asked
+  set({ ...state, capturing: true });
+  if (!(await request({ do: "set_microphone", on: true }))) {
+    set({ ...state, wish: false });
+    followWish();
+  } else say("Your microphone is open.", false);
+}
+
+/** Without the wish, the right to speak or the room there is nothing to capture: the browser's red dot goes out. */
+function followWish() {
+  if ((state.wish && can(state, SPEAK)) || !state.capturing) return;
+  sound.closeMicrophone();
+  set({ ...state, capturing: false });
+}
+
+// ---- asking
+
+/** Ask the room; a refusal becomes a notice. Resolves with whether it was kept. */
+async function request(value) {
+  try {
+    await connection?.do(link.cid, value);
+    return connection !== null;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (connection !== null) {
+      set(notify(state, sentence(error.message), "bad", now()));
+      say(error.message, true);
+    }
+    return false;
+  }
+}
+
+const sentence = (words) => words.charAt(0).toLocaleUpperCase() + words.slice(1) + (/[.!?…]$/u.test(words) ? "" : ".");
+
+async function leaveRoom() {
+  await Promise.race([request({ do: "leave" }), new Promise((resolve) => setTimeout(resolve, 1_000))]);
+  endWith("You left the room.");
+}
+
+// ---- the page
+
+function listen() {
+  try {
+    $("name").value = localStorage.getItem("greenroom.name") ?? "";
+  } catch {
+    // nothing kept
+  }
+  $("door-form").addEventListener("submit", (event) => {
+    event.preventDefault();
+    const name = $("name").value.trim();
+    if (name && state.phase !== "joining") enter(name);
+  });
+  $("again").addEventListener("click", () => enter(state.name));
+  $("leave").addEventListener("click", leaveRoom);
+  $("unlock").addEventListener("click", () => {
+    sound.unlock();
+    setTimeout(redraw, 200);
+  });
+  $("accept").addEventListener("click", () => request({ do: "accept_invitation" }));
+  $("decline").addEventListener("click", () => request({ do: "decline_invitation" }));
+  $("main-action").addEventListener("click", ({ currentTarget }) => {
+    if (currentTarget.dataset.what === "microphone") toggleMicrophone();
+    else request({ do: currentTarget.getAttribute("aria-pressed") === "true" ? "withdraw_hand" : "raise_hand" });
+  });
+  listenToChat();
+  listenToVolume();
+  $("reactions").append(
+    ...EMOJI.map((emoji, place) =>
+      element("button", {
+        type: "button",
+        textContent: emoji,
+        ariaLabel: EMOJI_WORDS[place],
+        onclick: () => connection?.tell({ type: "emit", cid: link.cid, signal: { signal: "reaction", emoji } }),
+      }),
+    ),
+  );
+  window.addEventListener("online", () => connection?.hurry());
+  document.addEventListener("visibilitychange", () => {
+    if (document.visibilityState === "visible") connection?.hurry();
+  });
+  window.addEventListener("pagehide", () => connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } }));
+  setInterval(drawMeters, LEVELS_EVERY_MS);
+  setInterval(look, LOOK_EVERY_MS);
+}
+
+function listenToChat() {
+  let toldAt = -TYPING_EVERY_MS;
+  $("chat-form").addEventListener("submit", async (event) => {
+    event.preventDefault();
+    const text = $("message").value;
+    if (!text.trim()) return;
+    $("message").value = "";
+    toldAt = -TYPING_EVERY_MS;
+    if (!(await request({ do: "post_message", text })) && $("message").value === "") $("message").value = text;
+  });
+  $("message").addEventListener("input", () => {
+    if (now() - toldAt < TYPING_EVERY_MS || $("message").value === "") return;
+    toldAt = now();
+    connection?.tell({ type: "emit", cid: link.cid, signal: { signal: "typing" } });
+  });
+}
+
+function listenToVolume() {
+  const apply = (silenced) => {
+    volume = silenced ? 0 : Number($("volume").value) / 100;
+    sound?.setVolume(volume);
+    const button = $("mute-here");
+    button.setAttribute("aria-pressed", String(silenced));
+    setIcon(button.firstElementChild, volume === 0 ? "sound-off" : "sound");
+    redraw();
+  };
+  $("volume").addEventListener("input", () => apply(false));
+  $("mute-here").addEventListener("click", ({ currentTarget }) => apply(currentTarget.getAttribute("aria-pressed") !== "true"));
+}
+
+function drawMeters() {
+  if (state.phase !== "joined" || document.visibilityState === "hidden") return;
+  const { heard, mine } = sound.measure();
+  drawLevels(state, heard, mine);
+  drawMyLevel(microphoneOpen(state) ? mine : null);
+}
+
+/** Once a second: is it audible, and what has had its time. */
+async function look() {
+  set(expire(state, now()));
+  if (state.phase !== "joined") {
+    if (state.connection === "reconnecting") redraw();
+    return;
+  }
+  const me = roomOf(state)?.participants[state.me]?.number;
+  const speaking = [...state.levels].some(([number, level]) => level.speaking && number !== me);
+  const received = await sound.packetsReceived();
+  silentMs = speaking && received === packets && state.media === "connected" ? silentMs + LOOK_EVERY_MS : 0;
+  packets = received;
+  redraw();
+}
+
+listen();
+redraw();

@@ -1,0 +1,69 @@
+// The link that led here: the room in its path, and a token in its fragment, which never reaches a server's log.
+
+import { Refused } from "./connection.mjs";
+
+const PATIENCE_MS = 10_000;
+
+/** The room and the token of this page's address; the token is removed from the address bar at once. */
+export function takeLink() {
+  const path = decodeURIComponent(location.pathname.replace(/^\/r\//u, ""));
+  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
+  const link = { cid: path.includes(":") ? path : `audio_room:${path}`, kept: null };
+  if (token) keep(link, { token, guest: null });
+  else recall(link);
+  return link;
+}
+
+/** The server does not accept the token any more. */
+export function forgetToken(link) {
+  keep(link, link.kept && { ...link.kept, token: null });
+}
+
+/** The token to come in with: from the link, from before, or a guest's. Rejects with `Refused`. */
+export async function joinToken(link, name) {
+  const { token = null, guest = name } = link.kept ?? {};
+  const invited = guest === null;
+  if (token !== null && (invited || guest === name)) return token;
+  if (invited) throw new Refused({ reason: "unauthorized", message: "This link is no longer valid. Ask for a new one." });
+  let response;
+  try {
+    response = await fetch("/api/guest", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ cid: link.cid, name }),
+      credentials: "omit",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch {
+    throw new Refused({ reason: "unavailable", message: "The server cannot be reached." });
+  }
+  const body = await response.json().catch(() => ({}));
+  if (!response.ok)
+    throw new Refused({
+      reason: response.status >= 500 || response.status === 429 ? "unavailable" : (body.reason ?? "unauthorized"),
+      message: body.message ?? "The server does not let guests in.",
+    });
+  keep(link, { token: body.token, guest: name });
+  return body.token;
+}
+
+/** Until this tab closes, a page that is loaded again is the same person. `guest`: the name a guest's token is for. */
+function keep(link, kept) {
+  link.kept = kept;
+  try {
+    sessionStorage.setItem(key(link), JSON.stringify(kept));
+  } catch {
+    // a browser that keeps nothing: the token lives as long as the page
+  }
+}
+
+function recall(link) {
+  try {
+    link.kept = JSON.parse(sessionStorage.getItem(key(link)));
+  } catch {
+    link.kept = null;
+  }
+}
+
+const key = (link) => `greenroom.token.${link.cid}`;

@@ -1,0 +1,97 @@
+// The page as a whole: which part shows, status, notices, the dock.
+
+import { $, drawList, element, icon, setHidden, setIcon, setText } from "./dom.mjs";
+import { countWords, mainAction, meter, statusWords } from "./rows.mjs";
+import { drawChat, drawReactions } from "./screen-chat.mjs";
+import { drawStage } from "./screen-stage.mjs";
+import { SPEAK } from "./room.mjs";
+import { can, invitedBy, roomOf } from "./state.mjs";
+
+const REACT = "create-reaction";
+
+/** Draw `state`. `sound` is a key from `soundState`; `actions` are `request(value)` and `dismiss(id)`. */
+export function draw(state, sound, now, { request, dismiss }) {
+  drawPhase(state);
+  drawTop(state, sound, now);
+  if (state.phase === "joined" || state.phase === "joining") {
+    drawStage(state, request);
+    drawChat(state);
+    drawNotices(state, dismiss);
+    drawDock(state, sound);
+  }
+  drawReactions(state);
+}
+
+/** The level of one's own microphone, under the button that opens it. */
+export function drawMyLevel(dbfs) {
+  $("my-meter").style.setProperty("--level", dbfs === null ? "0" : meter(dbfs).toFixed(2));
+}
+
+/** Tell a screen reader; `urgent` interrupts. Words that repeat are heard again. */
+export function say(text, urgent) {
+  const region = $(urgent ? "say-now" : "say-soon");
+  region.replaceChildren(...[...region.children].slice(-2), element("p", { textContent: text }));
+}
+
+function drawPhase(state) {
+  const inside = state.phase === "joined" || (state.phase === "joining" && roomOf(state) !== null);
+  document.body.dataset.phase = state.phase;
+  setHidden($("door"), inside || state.phase === "left");
+  setHidden($("room"), !inside);
+  setHidden($("dock"), !inside);
+  const gone = state.phase === "left";
+  if ($("gone").hidden === gone) {
+    setHidden($("gone"), !gone);
+    setText($("gone-words"), state.left ?? "");
+    if (gone) $("gone-words").focus();
+  }
+  setHidden($("again"), !state.mayReturn);
+  setText($("door-problem"), state.doorProblem ?? "");
+  $("listen").disabled = state.phase === "joining";
+}
+
+function drawTop(state, sound, now) {
+  const room = roomOf(state);
+  const title = room?.title ?? state.cid.slice(state.cid.indexOf(":") + 1);
+  setText($("title"), title);
+  const { tone, words } = statusWords(state, sound, now);
+  setText($("status"), words);
+  $("status").dataset.tone = tone;
+  setHidden($("status"), words === "");
+  setText($("count"), state.phase === "joined" ? countWords(state) : "");
+  setHidden($("live"), room === null || state.phase !== "joined");
+  if (room) {
+    setText($("live"), room.live ? "live" : "backstage");
+    $("live").classList.toggle("backstage", !room.live);
+  }
+  const turn = can(state, SPEAK) && !state.wish && state.phase === "joined" ? "You may speak · " : "";
+  const heading = `${turn}${title} · Greenroom`;
+  if (document.title !== heading) document.title = heading;
+}
+
+function drawNotices(state, dismiss) {
+  const create = ({ id, text, tone }) =>
+    element(
+      "li",
+      { dataset: { tone } },
+      element("span", { textContent: text }),
+      element("button", { type: "button", ariaLabel: "Dismiss", onclick: () => dismiss(id) }, icon("close")),
+    );
+  drawList($("notices"), state.notices, ({ id }) => id, create);
+  const inviter = invitedBy(state);
+  setHidden($("invitation"), inviter === null);
+  if (inviter !== null) setText($("invitation-words"), `${inviter} invites you to speak.`);
+}
+
+function drawDock(state, sound) {
+  const { what, label, pressed, words } = mainAction(state);
+  const button = $("main-action");
+  setHidden(button, what === null);
+  setText($("main-label"), label);
+  if (button.getAttribute("aria-pressed") !== String(pressed)) button.setAttribute("aria-pressed", String(pressed));
+  setIcon(button.querySelector(".icon"), what === "hand" ? "hand" : pressed ? "mic" : "mic-off");
+  button.dataset.what = what ?? "";
+  setText($("main-words"), words);
+  setHidden($("reactions"), !can(state, REACT));
+  setHidden($("blocked"), sound !== "blocked");
+}

@@ -1,0 +1,160 @@
+// What the page knows, as one value, and how what the server says changes it. Pure: `now` (ms) comes in.
+
+import { leftWords, noticesOf } from "./notices.mjs";
+import { emptyReplica, receive } from "./replica.mjs";
+import { SPEAK, handPosition, may, nameOf, own } from "./room.mjs";
+
+const REACTIONS = 24;
+const REACTION_MS = 4_000;
+const TYPING_MS = 5_000;
+const NOTICES = 4;
+
+/** The page before anything is known of room `cid`. */
+export const startState = (cid) => ({
+  cid,
+  phase: "door", // door, joining, joined, left
+  doorProblem: null,
+  me: null,
+  name: "",
+  role: "guest",
+  connection: "offline", // offline, connecting, online, reconnecting
+  retryAt: null,
+  replica: emptyReplica(cid),
+  media: "none", // none, connecting, connected, lost
+  wish: false,
+  capturing: false,
+  levels: new Map(), // number of a person -> { dbfs, speaking }, as the server hears them
+  dominant: null,
+  quality: {},
+  reactions: [],
+  typing: new Map(), // user -> { name, until }
+  notices: [],
+  serial: 0,
+  left: null,
+  mayReturn: true,
+});
+
+/** `state` after `message` from the server, and what to do then: `sync`, `remedia`, or words to speak. */
+export function hear(state, message, now) {
+  switch (message.type) {
+    case "welcome":
+      return next({ ...state, me: message.user, name: message.name, role: message.role });
+    case "snapshot":
+    case "happened":
+      return message.cid === state.cid ? replicate(state, message, now) : next(state);
+    case "pulse":
+      return next({
+        ...state,
+        levels: new Map(message.levels.map(([number, dbfs, speaking]) => [number, { dbfs, speaking }])),
+        dominant: message.dominant,
+      });
+    case "quality":
+      return next({ ...state, quality: { ...state.quality, [message.user]: message.quality } });
+    case "emitted":
+      return next(signalled(state, message, now));
+    case "media_lost":
+      return { ...next({ ...state, media: "lost" }), remedia: true };
+    case "removed":
+      return next(leave(state, leftWords(message.reason, message.by && nameIn(state, message.by)), message.reason !== "blocked" && message.reason !== "ended"));
+    default:
+      return next(state);
+  }
+}
+
+/** `state` out of the room, with the words that say why. */
+export const leave = (state, words, mayReturn = true) => ({
+  ...state,
+  phase: "left",
+  left: words,
+  mayReturn,
+  connection: "offline",
+  media: "none",
+  wish: false,
+  capturing: false,
+  levels: new Map(),
+  reactions: [],
+  notices: [],
+});
+
+/** `state` with one more notice on show. */
+export function notify(state, text, tone, now) {
+  const kept = state.notices.filter((notice) => notice.text !== text).slice(1 - NOTICES);
+  return { ...state, serial: state.serial + 1, notices: [...kept, { id: state.serial, text, tone, at: now }] };
+}
+
+export const dismiss = (state, id) => ({ ...state, notices: state.notices.filter((notice) => notice.id !== id) });
+
+/** `state` without reactions, typing marks and friendly notices that have had their time. */
+export function expire(state, now) {
+  const reactions = state.reactions.filter(({ at }) => now - at < REACTION_MS);
+  const typing = new Map([...state.typing].filter(([, { until }]) => until > now));
+  const notices = state.notices.filter(({ at, tone }) => now - at < (tone === "bad" ? 20_000 : 9_000));
+  if (
+    reactions.length === state.reactions.length &&
+    typing.size === state.typing.size &&
+    notices.length === state.notices.length
+  )
+    return state;
+  return { ...state, reactions, typing, notices };
+}
+
+/** The room, or null until it is known. */
+export const roomOf = (state) => state.replica.room;
+
+/** Me as the room has me; undefined while unknown, or beyond the listeners it names. */
+export const myself = (state) => roomOf(state) && own(roomOf(state).participants, state.me);
+
+/** Whether I have `capability` here. */
+export const can = (state, capability) =>
+  roomOf(state) !== null && state.phase === "joined" && may(roomOf(state), state.me, capability, state.role);
+
+/** My place in the queue of hands, or null. */
+export const myHand = (state) => roomOf(state) && handPosition(roomOf(state), state.me);
+
+/** Whether an invitation to the stage waits for my answer, and from whom. */
+export function invitedBy(state) {
+  const invitation = roomOf(state) && own(roomOf(state).invitations, state.me);
+  return invitation ? nameOf(roomOf(state), invitation.by) : null;
+}
+
+/** Whether my microphone is really heard: wish, permission, presence, capture and sound all agree. */
+export const microphoneOpen = (state) =>
+  state.wish && state.capturing && can(state, SPEAK) && Boolean(myself(state)?.microphone) && state.media === "connected";
+
+function replicate(state, message, now) {
+  const { replica, outcome, steps } = receive(state.replica, message);
+  if (outcome === "gap") return { ...next(state), sync: true };
+  // Another epoch after a first one is a room the server loaded anew; its media engine may be new as well.
+  const remedia = state.replica.epoch >= 0 && replica.epoch !== state.replica.epoch;
+  let after = { ...state, replica };
+  const speak = [];
+  for (const step of steps)
+    for (const { text, tone, urgent, shown } of noticesOf(step, state.me)) {
+      speak.push({ text, urgent });
+      if (shown) after = notify(after, text, tone, now);
+    }
+  for (const { event } of steps)
+    if (event.event === "message_posted") after = { ...after, typing: without(after.typing, event.message.user) };
+  const unheard = after.replica.room !== null && after.wish && (!can(after, SPEAK) || mutedNow(steps, state.me));
+  if (unheard) after = { ...after, wish: false };
+  return { state: after, speak, sync: false, remedia };
+}
+
+const mutedNow = (steps, me) =>
+  steps.some(({ event }) => event.event === "microphone_changed" && event.user === me && !event.on && event.by && event.by !== me);
+
+function signalled(state, { user, name, signal }, now) {
+  if (signal.signal === "reaction")
+    return {
+      ...state,
+      serial: state.serial + 1,
+      reactions: [...state.reactions, { id: state.serial, name, emoji: signal.emoji, at: now }].slice(-REACTIONS),
+    };
+  if (signal.signal === "typing" && user !== state.me)
+    return { ...state, typing: new Map(state.typing).set(user, { name, until: now + TYPING_MS }) };
+  return state;
+}
+
+const next = (state) => ({ state, speak: [], sync: false, remedia: false });
+const nameIn = (state, user) => (roomOf(state) ? nameOf(roomOf(state), user) : user);
+const without = (map, key) => new Map([...map].filter(([known]) => known !== key));
