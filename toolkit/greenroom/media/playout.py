@@ -1,0 +1,128 @@
+"""Plays several calls through one sink: pulls, mixes and writes, 20 ms at a time.
+
+Nothing here reads a clock but `run`, for sinks that have none; tests step instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block
+from greenroom.media.dsp import rising
+from greenroom.media.mixer import Mixer
+from greenroom.media.sinks import AudioSink
+
+Tap = Callable[[str, int, Block], None]
+_FALLEN_BEHIND_SECONDS = 0.2
+
+
+class Pullable(Protocol):
+    """What a call gives to play: a `MediaConnection`, or a stand-in without a network."""
+
+    def pull(self, frames: int = FRAME) -> dict[int, Block]:
+        """Return each person's next `frames`, by speaker number."""
+
+
+class Playout:
+    """Everything that is heard on one sink. The sink, and the connections, stay the caller's to close.
+
+    A call at gain 0 is still pulled, so that it is heard at once, and in time, when it is turned up again.
+    """
+
+    def __init__(self, sink: AudioSink) -> None:
+        self._sink = sink
+        self._calls: dict[str, Pullable] = {}
+        self._leaving: set[str] = set()
+        self._people: dict[str, Mixer[int]] = {}
+        self._master: Mixer[str] = Mixer(sink.channels)
+        self._taps: list[Tap] = []
+        self._fade_in_sink = False
+        self._leaving_sink: AudioSink | None = None
+
+    @property
+    def calls(self) -> tuple[str, ...]:
+        """The calls being played, in the order they were added."""
+        return tuple(call_id for call_id in self._calls if call_id not in self._leaving)
+
+    def add(self, call_id: str, connection: Pullable, gain: float = 1.0) -> None:
+        """Play `connection` as `call_id`; one of the same name is replaced, and keeps its people's gains."""
+        self._calls[call_id] = connection
+        self._leaving.discard(call_id)
+        self._people.setdefault(call_id, Mixer(self._master.channels, limited=False))
+        self._master.set_gain(call_id, gain)
+
+    def remove(self, call_id: str) -> None:
+        """Fade `call_id` out within the next 20 ms and forget it; an unknown one is quiet."""
+        if call_id in self._calls:
+            self._master.set_gain(call_id, 0.0)
+            self._leaving.add(call_id)
+
+    def set_gain(self, call_id: str, gain: float, seconds: float = 0.02) -> None:
+        """Move a whole call to `gain` (linear) within `seconds`; an unknown call is quiet."""
+        if call_id in self.calls:
+            self._master.set_gain(call_id, gain, seconds)
+
+    def set_person_gain(self, call_id: str, number: int, gain: float, seconds: float = 0.02) -> None:
+        """Move one person of a call to `gain` (linear), heard or not yet; an unknown call is quiet."""
+        people = self._people.get(call_id)
+        if people is not None:
+            people.set_gain(number, gain, seconds)
+
+    def replace_sink(self, sink: AudioSink) -> None:
+        """Fade out of the sink before and into `sink`, within 20 ms; both have the same channels or are converted."""
+        self._leaving_sink = self._sink
+        self._sink = sink
+        self._fade_in_sink = True
+
+    def tap(self, heard: Tap) -> Callable[[], None]:
+        """Call `heard(call_id, speaker number, block)` for everyone, before any gain; return how to stop that."""
+        self._taps.append(heard)
+
+        def stop() -> None:
+            if heard in self._taps:
+                self._taps.remove(heard)
+
+        return stop
+
+    def step(self, frames: int = FRAME) -> Block:
+        """Pull, mix and write the next `frames`; return what was written."""
+        mixed_calls: dict[str, Block] = {}
+        for call_id, connection in self._calls.items():
+            people = connection.pull(frames)
+            self._tell_taps(call_id, people)
+            mixed_calls[call_id] = self._people[call_id].mix(people, frames)
+        mixed = self._master.mix(mixed_calls, frames)
+        for call_id in self._leaving:
+            del self._calls[call_id]
+            del self._people[call_id]
+            self._master.forget(call_id)
+        self._leaving.clear()
+        self._write(mixed)
+        return mixed
+
+    async def run(self) -> None:
+        """Step every 20 ms by absolute deadlines, until cancelled; after a stall of 200 ms the missed are skipped."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time()
+        while True:
+            self.step()
+            deadline += FRAME_SECONDS
+            behind = loop.time() - deadline
+            if behind > _FALLEN_BEHIND_SECONDS:
+                deadline += int(behind / FRAME_SECONDS) * FRAME_SECONDS
+            await asyncio.sleep(max(0.0, deadline - loop.time()))
+
+    def _tell_taps(self, call_id: str, people: Mapping[int, Block]) -> None:
+        for heard in tuple(self._taps):
+            for number, block in people.items():
+                heard(call_id, number, block)
+
+    def _write(self, mixed: Block) -> None:
+        ramp = rising(len(mixed)) if self._fade_in_sink else None
+        if self._leaving_sink is not None and ramp is not None:
+            self._leaving_sink.write(mixed * (1.0 - ramp))
+            self._leaving_sink = None
+        self._fade_in_sink = False
+        self._sink.write(mixed if ramp is None else mixed * ramp)
