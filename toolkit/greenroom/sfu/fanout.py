@@ -17,7 +17,15 @@ import numpy as np
 from cffi import FFI
 from numpy.typing import NDArray
 
-from greenroom.sfu.srtp import MAX_RTCP_PROTECTION_BYTES, Handle, Outbound, Protect, c_memory
+from greenroom.sfu.srtp import (
+    MAX_RTCP_PROTECTION_BYTES,
+    Handle,
+    Outbound,
+    Protect,
+    c_memory,
+    protect_rtcp,
+    protect_rtp,
+)
 
 Address = tuple[str, int]
 
@@ -170,7 +178,9 @@ class Outlet:
         self.sent = 0
         self.dropped = 0
 
-    def fan_out(self, batch: Batch, packet: bytes, sequence: int, marker: bool, protect: Protect) -> None:
+    def fan_out(
+        self, batch: Batch, packet: bytes, sequence: int, marker: bool, payload_types: NDArray[np.uint8]
+    ) -> None:
         """Send one RTP packet to the batch, with each listener's sequence number and payload type."""
         size = batch.size
         if not size:
@@ -181,16 +191,15 @@ class Outlet:
             return
         arena.fill(packet, size)
         arena.sequences[:size] = batch.offsets + np.uint16(sequence)
-        types = batch.payload_types
-        arena.payload_types[:size] = types | np.uint8(0x80) if marker else types
-        self._protect_and_send(arena, batch, protect)
+        arena.payload_types[:size] = payload_types | np.uint8(0x80) if marker else payload_types
+        self._protect_and_send(arena, batch, protect_rtp)
 
-    def fan_out_same(self, batch: Batch, packet: bytes, protect: Protect) -> None:
-        """Send one packet to the batch as it is (RTCP)."""
+    def fan_out_rtcp(self, batch: Batch, packet: bytes) -> None:
+        """Send one RTCP compound to the batch as it is."""
         arena = self._arena(packet)
         if batch.size and arena is not None:
             arena.fill(packet, batch.size)
-            self._protect_and_send(arena, batch, protect)
+            self._protect_and_send(arena, batch, protect_rtcp)
 
     def _arena(self, packet: bytes) -> Arena | None:
         size = len(packet) + MAX_RTCP_PROTECTION_BYTES

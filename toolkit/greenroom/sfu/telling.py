@@ -1,0 +1,101 @@
+"""What a worker tells about its rooms: levels, who dominates, what was spoken, how much is lost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from greenroom.sfu.control import (
+    DominantChanged,
+    Levels,
+    Loss,
+    SpeakerLevel,
+    SpeakerLoss,
+    Spoke,
+    WorkerEvent,
+)
+from greenroom.sfu.peer import Peer
+from greenroom.sfu.room import Room, Speaker
+
+LEVELS_SECONDS = 0.1
+LOSS_SECONDS = 2.0
+CLOCK_PER_MILLISECOND = 48
+FORGET_SECONDS = 5.0
+
+
+class Telling:
+    """Samples rooms at 10 Hz and losses at 0.5 Hz; nobody is told about a line that is closed."""
+
+    def __init__(self, emit: Callable[[WorkerEvent], None]) -> None:
+        self._emit = emit
+        self._levels_due = 0.0
+        self._loss_due = 0.0
+
+    def tick(self, rooms: Mapping[str, Room], now: float) -> list[Room]:
+        """Tell what is due; return the rooms in which someone now needs another kind of packet."""
+        if now >= self._levels_due:
+            self._levels_due = now + LEVELS_SECONDS
+            for room in rooms.values():
+                self._tell_levels(room, now)
+        if now < self._loss_due:
+            return []
+        self._loss_due = now + LOSS_SECONDS
+        return [room for room in rooms.values() if self._tell_losses(room, now)]
+
+    def ended(self, room: Room, speaker: Speaker, now: float) -> None:
+        """A line was closed: what its owner was saying ends here."""
+        if speaker.remote:
+            return
+        segment = speaker.activity.take_segment(now, ending=True)
+        if segment is not None:
+            self._emit(Spoke(room.name, speaker.number, segment.started, segment.ended))
+
+    def close(self, room: Room, now: float) -> None:
+        """The room has nobody left."""
+        for speaker in room.speakers.values():
+            self.ended(room, speaker, now)
+        if room.dominant.number is not None:
+            self._emit(DominantChanged(room.name, None))
+
+    def _tell_levels(self, room: Room, now: float) -> None:
+        levels: list[SpeakerLevel] = []
+        for speaker in list(room.speakers.values()):
+            activity = speaker.activity
+            if not speaker.remote:
+                segment = activity.take_segment(now)
+                if segment is not None:
+                    self._emit(Spoke(room.name, speaker.number, segment.started, segment.ended))
+                if activity.sending(now):
+                    voice = activity.started is not None
+                    levels.append(SpeakerLevel(speaker.number, activity.take_level(), voice))
+            elif now - activity.last_packet > FORGET_SECONDS:
+                room.silence(speaker.number, now)
+        if levels:
+            self._emit(Levels(room.name, tuple(levels)))
+        heard = [(s.number, s.activity.loudness(now)) for s in room.speakers.values()]
+        if room.dominant.judge(heard, now):
+            self._emit(DominantChanged(room.name, room.dominant.number))
+
+    def _tell_losses(self, room: Room, now: float) -> bool:
+        changed = False
+        for peer in room.peers.values():
+            changed = self._tell_loss(peer, now) or changed
+        listeners = sorted(
+            peer.fraction_lost for peer in room.peers.values() if peer.connected and peer.slots
+        )
+        if listeners:
+            p90 = listeners[min(len(listeners) - 1, len(listeners) * 9 // 10)]
+            for peer in room.peers.values():
+                speaker = room.speakers.get(peer.number)
+                if speaker is not None and not speaker.remote and speaker.activity.sending(now):
+                    self._emit(SpeakerLoss(peer.name, p90))
+        return changed
+
+    def _tell_loss(self, peer: Peer, now: float) -> bool:
+        reports = list(peer.losses.values())
+        peer.losses.clear()
+        if reports:
+            peer.fraction_lost = max(block.fraction_lost for block, _ in reports)
+            jitter = max(block.jitter for block, _ in reports) / CLOCK_PER_MILLISECOND
+            trips = [1000 * seconds for _, seconds in reports if seconds is not None]
+            self._emit(Loss(peer.name, peer.fraction_lost, jitter, max(trips) if trips else None))
+        return peer.judge_loss(peer.fraction_lost, now)
