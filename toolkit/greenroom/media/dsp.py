@@ -56,9 +56,13 @@ def crossfade(before: Block, after: Block) -> Block:
     return cast(Block, before + (after - before) * ramp)
 
 
-def tail_to_zero(last: NDArray[np.float32], frames: int) -> Block:
-    """Return a block that leads from the sample `last` (one per channel) to zero without a click."""
-    return cast(Block, (1.0 - rising(frames)) * last[np.newaxis, :])
+def ending(before: Block) -> Block:
+    """Return a block that leads on from `before`, which was cut off, to zero, without a click.
+
+    It has as many frames as `before`: its point reflection, which keeps level and slope, faded out.
+    """
+    reflected = 2.0 * before[-1] - before[-2::-1] if len(before) > 1 else before[:0]
+    return cast(Block, (1.0 - rising(len(before)))[: len(reflected)] * reflected)
 
 
 class Fader:

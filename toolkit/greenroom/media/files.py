@@ -12,7 +12,7 @@ import av
 import numpy as np
 
 from greenroom.errors import AudioUnavailable
-from greenroom.media.blocks import RATE_HZ, Block, silence
+from greenroom.media.blocks import RATE_HZ, Block, silence, with_channels
 from greenroom.media.ring import SampleRing
 
 AHEAD_SECONDS = 2.0
@@ -96,15 +96,20 @@ def decoded(path: Path, channels: int) -> Iterator[Block]:
         with av.open(str(path)) as container:
             if not container.streams.audio:
                 raise AudioUnavailable(f"'{path}' has no sound in it; choose an audio file")
-            resampler = av.AudioResampler("fltp", "mono" if channels == 1 else "stereo", RATE_HZ)
+            resampler: av.AudioResampler | None = None
             for frame in container.decode(container.streams.audio[0]):
+                if (
+                    resampler is None
+                ):  # FFmpeg would turn mono into stereo 3 dB softer: channels are ours to change
+                    layout = "mono" if frame.layout.nb_channels == 1 else "stereo"
+                    resampler = av.AudioResampler("fltp", layout, RATE_HZ)
                 for resampled in resampler.resample(frame):
-                    yield _block(resampled)
-            for resampled in resampler.resample(None):
-                yield _block(resampled)
+                    yield with_channels(_block(resampled), channels)
+            for resampled in resampler.resample(None) if resampler else ():
+                yield with_channels(_block(resampled), channels)
     except FileNotFoundError as error:
         raise AudioUnavailable(f"there is no file '{path}'") from error
-    except (av.error.FFmpegError, OSError, UnicodeError) as error:
+    except (av.error.FFmpegError, OSError, ValueError) as error:
         raise AudioUnavailable(f"'{path}' cannot be read as audio; choose another file") from error
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
-import numpy as np
-from numpy.typing import NDArray
-
 from greenroom.media.blocks import FRAME, Block, silence, with_channels
-from greenroom.media.dsp import Fader, Limiter, rising, tail_to_zero
+from greenroom.media.dsp import Fader, Limiter, ending, rising
 
 Key = TypeVar("Key", bound=Hashable)
 
@@ -24,7 +21,7 @@ class Mixer(Generic[Key]):
     def __init__(self, channels: int = 2, *, limited: bool = True) -> None:
         self.channels = channels
         self._faders: dict[Key, Fader] = {}
-        self._last: dict[Key, NDArray[np.float32]] = {}
+        self._last: dict[Key, Block] = {}
         self._limiter = Limiter() if limited else None
 
     def gain(self, key: Key) -> float:
@@ -47,7 +44,7 @@ class Mixer(Generic[Key]):
         """Return the mix of `blocks`, each with `frames`, shape (frames, channels)."""
         mixed = silence(frames, self.channels)
         ramp_frames = min(frames, FRAME)
-        last: dict[Key, NDArray[np.float32]] = {}
+        last: dict[Key, Block] = {}
         for key, block in blocks.items():
             voice = with_channels(block, self.channels)
             fader = self._faders.get(key)
@@ -57,9 +54,10 @@ class Mixer(Generic[Key]):
                 voice = voice.copy()
                 voice[:ramp_frames] *= rising(ramp_frames)
             mixed += voice
-            last[key] = voice[-1]
-        for key, sample in self._last.items():
-            if key not in last and sample.any():
-                mixed[:ramp_frames] += tail_to_zero(sample, ramp_frames)
+            last[key] = voice[-ramp_frames:]
+        for key, before in self._last.items():
+            if key not in last:
+                tail = ending(before)[:frames]
+                mixed[: len(tail)] += tail
         self._last = last
         return mixed if self._limiter is None else self._limiter.apply(mixed)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
-from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block
+from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block, with_channels
 from greenroom.media.dsp import rising
 from greenroom.media.mixer import Mixer
 from greenroom.media.sinks import AudioSink
@@ -122,7 +122,9 @@ class Playout:
     def _write(self, mixed: Block) -> None:
         ramp = rising(len(mixed)) if self._fade_in_sink else None
         if self._leaving_sink is not None and ramp is not None:
-            self._leaving_sink.write(mixed * (1.0 - ramp))
+            fading = mixed * (1.0 - ramp)
+            self._leaving_sink.write(with_channels(fading, self._leaving_sink.channels))
             self._leaving_sink = None
         self._fade_in_sink = False
-        self._sink.write(mixed if ramp is None else mixed * ramp)
+        block = mixed if ramp is None else mixed * ramp
+        self._sink.write(with_channels(block, self._sink.channels))

@@ -1,0 +1,31 @@
+"""Claims about sound, shared by the tests of media."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from greenroom.media.blocks import Block
+from greenroom.media.dsp import strongest_hz, tone_dbfs
+
+
+def click_ratio(sound: Block, steady: Block) -> float:
+    """How much the roughest moment of `sound` (third difference) exceeds that of `steady`; a click has 10 and more."""
+    return float(np.abs(np.diff(sound[:, 0], 3)).max() / np.abs(np.diff(steady[:, 0], 3)).max())
+
+
+def assert_tone(sound: Block, frequency_hz: float, level_dbfs: float, tolerance_db: float = 0.5) -> None:
+    assert strongest_hz(sound) == pytest.approx(frequency_hz, abs=1.0)
+    assert tone_dbfs(sound, frequency_hz) == pytest.approx(level_dbfs, abs=tolerance_db)
+
+
+async def until(true: Callable[[], bool], what: str, timeout_seconds: float = 5.0) -> None:
+    """Wait for the thing itself."""
+    deadline = time.monotonic() + timeout_seconds
+    while not true():
+        assert time.monotonic() < deadline, f"in {timeout_seconds} s this did not happen: {what}"
+        await asyncio.sleep(0.01)
