@@ -159,7 +159,7 @@ class Arena:
 
 
 class Outlet:
-    """Sends batches through one socket. Counts what went out and what was dropped."""
+    """Sends batches through one socket. `sent` and `dropped` count RTP datagrams."""
 
     def __init__(
         self,
@@ -198,8 +198,10 @@ class Outlet:
         """Send one RTCP compound to the batch as it is."""
         arena = self._arena(packet)
         if batch.size and arena is not None:
+            before = self.sent
             arena.fill(packet, batch.size)
             self._protect_and_send(arena, batch, protect_rtcp)
+            self.sent = before
 
     def _arena(self, packet: bytes) -> Arena | None:
         size = len(packet) + MAX_RTCP_PROTECTION_BYTES
