@@ -1,0 +1,1 @@
+"""What is kept: rooms as rows, chat, sessions and the media journal, in SQLite or PostgreSQL."""
