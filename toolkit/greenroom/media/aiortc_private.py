@@ -4,7 +4,8 @@ What is corrected here, each found by measurement and each with a test that fail
 changes it (tests/media/test_aiortc_private.py):
 
 - datagrams that are not STUN count only from an address that passed an authenticated check;
-- malformed STUN ends in nothing, not in an exception; what waits to be read is bounded;
+- malformed STUN ends in nothing, not in an exception, and unauthenticated STUN gets no answer;
+- what waits to be read is bounded;
 - a check without PRIORITY is accepted (ffmpeg's WHIP sends such);
 - a peer whose address changed is followed (when it is the one who nominates);
 - 127.0.0.1 is a candidate like any other;
@@ -66,7 +67,7 @@ def correct_ice(
         return
     setattr(ice, _CORRECTED, True)
     guard = _Guard(ice)
-    gather, check_incoming = ice.get_component_candidates, ice.check_incoming
+    gather, check_incoming, refuse = ice.get_component_candidates, ice.check_incoming, ice.respond_error
 
     async def get_component_candidates(
         component: int, addresses: list[str], timeout: int = 5
@@ -86,6 +87,12 @@ def correct_ice(
         if not ice.ice_controlling:
             guard.follow(protocol, addr)
 
+    def respond_error(
+        request: stun.Message, addr: tuple[str, int], protocol: StunProtocol, error_code: tuple[int, str]
+    ) -> None:
+        if error_code[0] not in (400, 401):
+            refuse(request, addr, protocol, error_code)
+
     async def query_consent() -> None:
         reason = await _until_silent(ice, check_interval_seconds, dead_after_seconds)
         ice._query_consent_task = None
@@ -97,6 +104,7 @@ def correct_ice(
     private.get_component_candidates = get_component_candidates
     private.check_incoming = check_accepted
     private.query_consent = query_consent
+    private.respond_error = respond_error
 
 
 class _Guard:
@@ -124,8 +132,9 @@ class _Guard:
                 return
             transaction = protocol.transactions.get(data[8:20])
             try:
+                stun.parse_message(data)  # what fails here, aioice would take for media
                 receive(data, addr)
-            except Exception:  # whatever a stranger sends: struct.error, KeyError, UnicodeDecodeError…
+            except Exception:  # whatever a stranger sends: ValueError, struct.error, KeyError…
                 return
             if transaction is not None and _is_answered(transaction):
                 self.authenticated(protocol, address)
