@@ -1,0 +1,63 @@
+"""What a server is started with."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import msgspec
+
+from greenroom.errors import SetUpIncomplete
+
+DEFAULT_PORT = 7700
+
+
+class ServeOptions(msgspec.Struct, frozen=True):
+    """How to serve. Port 0 lets the system choose.
+
+    `database`: a SQLAlchemy URL; empty is SQLite in `data_dir`. `data_dir`: where secret and database are; empty is
+    the user's data directory. `media_workers` 0 is a server without sound. `media_announce`: the address in media
+    answers, when `host` is not reachable itself. `hosts`: names, with port unless it is the server's own, under
+    which browsers may reach it beyond the loopback ones. `origins`: other pages that may use it, e.g.
+    `https://example.org`. `open_guests`: whether anybody with a room's link may come in as a guest; None is yes on
+    loopback only.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = DEFAULT_PORT
+    database: str = ""
+    data_dir: str = ""
+    media_workers: int = 1
+    media_announce: str = ""
+    tls_certificate: str = ""
+    tls_key: str = ""
+    insecure: bool = False
+    open_guests: bool | None = None
+    hosts: tuple[str, ...] = ()
+    origins: tuple[str, ...] = ()
+    grace_seconds: float = 30.0
+    resume_seconds: float = 120.0
+
+
+def on_loopback(host: str) -> bool:
+    """Tell whether nobody beyond this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def check(options: ServeOptions) -> None:
+    """Raise `SetUpIncomplete` when `options` would serve people unsafely or cannot hold together."""
+    if bool(options.tls_certificate) != bool(options.tls_key):
+        raise SetUpIncomplete("TLS needs both files: --tls-certificate and --tls-key")
+    if not (on_loopback(options.host) or options.tls_certificate or options.insecure):
+        raise SetUpIncomplete(
+            f"{options.host} can be reached by others, and browsers give no microphone to a page without TLS; "
+            "name --tls-certificate and --tls-key, or say --insecure to serve without"
+        )
+    if not 0 <= options.port <= 65535:
+        raise SetUpIncomplete(f"{options.port} is not a port; use 0 (any free one) to 65535")
+    if options.media_workers < 0:
+        raise SetUpIncomplete("--media-workers must be 0 or more")
