@@ -6,6 +6,8 @@ import random
 from collections.abc import Callable
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from greenroom.media.blocks import FRAME
 from greenroom.media.jitter import Decision, Fill, JitterBuffer, Play, Recover
@@ -257,6 +259,67 @@ def test_each_frame_belongs_to_who_spoke_it() -> None:
         stream.pull()
     speakers = [decision.speaker for decision in stream.pulled if isinstance(decision, Play)]
     assert speakers == [1] * 20 + [2] * 19
+
+
+def test_a_packet_lost_beside_a_pause_is_one_loss() -> None:
+    stream = Stream()
+    for tick in range(60):
+        if tick < 20 or tick >= 23:
+            stream.push(tick if tick < 20 else tick - 2, at=tick)  # 20 is lost, then two frames of pause
+        stream.pull()
+    counts = stream.buffer.counts[7]
+    assert (counts.lost, counts.concealed) == (1, 1)
+    assert stream.played[-1] == 56
+
+
+def test_a_timeline_that_jumps_ahead_costs_nothing_but_a_short_pause() -> None:
+    stream = Stream()
+    for tick in range(100):
+        stream.push(tick, at=tick if tick < 50 else tick + 5000)
+        stream.pull()
+    assert stream.played[-1] >= 97
+    assert len(stream.played) >= 97
+    assert stream.buffer.counts[7].lost == 0
+
+
+@pytest.mark.parametrize("parts_per_million", [-300, 300])
+def test_a_clock_that_runs_otherwise_makes_no_lasting_delay(parts_per_million: int) -> None:
+    stream, sent, deepest = Stream(), 0, 0.0
+    for tick in range(15_000):  # five minutes of a voice without any pause
+        while sent * (1 + parts_per_million / 1e6) <= tick + 0.5:
+            stream.push(sent)
+            sent += 1
+        stream.pull()
+        deepest = max(deepest, stream.buffer.depth_ms if tick > 100 else 0.0)
+    counts = stream.buffer.counts[7]
+    assert deepest <= 120.0
+    assert counts.lost == 0
+    assert counts.concealed <= 10
+    assert len(stream.played) >= 14_960
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.integers(0, 3),
+            st.integers(-40, 40),
+            st.integers(-6000, 6000),
+            st.sampled_from([PLAIN, WITH_FEC, b"\x78", b"\x5b\x03", b""]),
+            st.integers(0, 3),
+        ),
+        max_size=200,
+    )
+)
+def test_whatever_arrives_time_goes_on(turns: list[tuple[int, int, int, bytes, int]]) -> None:
+    buffer, sequence, timestamp = JitterBuffer(), 65_500, 2**32 - 50_000
+    for pulls, steps, drift, body, speaker in turns:
+        sequence, timestamp = sequence + steps, timestamp + steps * FRAME + drift
+        buffer.push(sequence & 0xFFFF, timestamp & 0xFFFFFFFF, body, speaker, [(FRAME, body)])
+        for _ in range(pulls):
+            decision = buffer.pull(quiet=steps > 0)
+            assert 0 < decision.samples <= 5760
+        assert 0.0 <= buffer.depth_ms < 60_000
+        assert 40 * 48 <= buffer.target_delay <= 200 * 48
 
 
 def test_garbage_is_ignored() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -24,6 +25,7 @@ from greenroom.rtp.red import unpack_red
 
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
 _RELEASE_DB_PER_FRAME = 1.0
+_CLOSE_SECONDS = 3.0
 
 
 class MediaConnection:
@@ -107,7 +109,8 @@ class MediaConnection:
         self._closed = True
         self._changed.set()
         if self._peer is not None:
-            await self._peer.close()
+            with contextlib.suppress(TimeoutError):  # aiortc waits for its tasks, whatever became of them
+                await asyncio.wait_for(self._peer.close(), _CLOSE_SECONDS)
 
     @property
     def connected(self) -> bool:

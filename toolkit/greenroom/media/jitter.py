@@ -117,7 +117,7 @@ class JitterBuffer:
     @property
     def idle(self) -> bool:
         """Whether nothing has been there to play for a second."""
-        return self._next is None or self._idle_pulls >= _FORGET_AFTER_PULLS
+        return self._next is None or (self._idle_pulls >= _FORGET_AFTER_PULLS and not self._held)
 
     def push(
         self,
@@ -307,7 +307,9 @@ class JitterBuffer:
         if not self._held or self._newest_end - self._next <= self.target_delay + _MUCH_TOO_LONG:
             return False
         if self._started and min(self._held) > self._next + _MUCH_TOO_LONG:
-            self._next = min(self._held)  # the timeline jumped ahead: nothing is skipped
+            self._next = (
+                min(self._held) + FRAME - self.target_delay
+            )  # the timeline jumped: nothing is skipped
         while len(self._held) > 1 and self._newest_end - min(self._held) > self.target_delay:
             self._drop_oldest()
         self._ahead.clear()
