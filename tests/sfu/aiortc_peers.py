@@ -75,9 +75,7 @@ class AiortcPeer:
     async def join(self, media: MediaEngine, name: str, room: str, number: int, may_speak: bool) -> str:
         """Connect through `media`; return the answer."""
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        answer = await media.connect(
-            name, room, number, self.connection.localDescription.sdp, may_speak
-        )
+        answer = await media.connect(name, room, number, self.connection.localDescription.sdp, may_speak)
         await self.connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
         return answer
 

@@ -141,7 +141,7 @@ class Peer:
         self.fraction_lost = 0.0
         """Of the latest receiver reports, 0..1."""
         self.losses: dict[int, tuple[ReportBlock, float | None]] = {}
-        """Slot index to its receiver report and round trip seconds, since they were last passed on."""
+        """Slot index to its worst receiver report, and round trip seconds, since they were last passed on."""
         self.reporting_sources: set[int] = set()
         self._datagrams = TokenBucket(PEER_DATAGRAMS_PER_SECOND, PEER_DATAGRAMS_PER_SECOND / 2, now)
         self._reports = TokenBucket(PEER_REPORTS_PER_SECOND, PEER_REPORTS_PER_SECOND, now)

@@ -323,7 +323,10 @@ class ForwardingUnit:
                 for block in packet.blocks:
                     if block.ssrc in sources:
                         rtt = round_trip_seconds(block, ntp_time(time.time()))
-                        peer.losses[sources.index(block.ssrc)] = (block, rtt)
+                        slot = sources.index(block.ssrc)
+                        worst = peer.losses.get(slot)
+                        if worst is None or block.fraction_lost >= worst[0].fraction_lost:
+                            peer.losses[slot] = (block, rtt)
 
     # --- time ---
 
