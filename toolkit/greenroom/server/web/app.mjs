@@ -14,6 +14,7 @@ const EMOJI = ["👏", "❤️", "😂", "🎉", "👍", "🤔"];
 const EMOJI_WORDS = ["Applause", "Heart", "Laughter", "Celebration", "Thumbs up", "Thinking"];
 const LEVELS_EVERY_MS = 100;
 const LOOK_EVERY_MS = 1_000;
+const HEAL_MS = 6_000;
 const TYPING_EVERY_MS = 3_000;
 const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
 
@@ -93,18 +94,18 @@ function onMessage(message) {
 
 async function welcomed({ resume_token, resumed }) {
   resume = resume_token;
-  if (resumed.includes(link.cid)) return comeIn();
+  if (resumed.includes(link.cid)) return comeIn(false);
   try {
     await connection.do(link.cid, { do: "join" });
   } catch (error) {
     if (error.reason === "unavailable") return;
     return state.phase === "joining" ? turnedAway(error.message) : endWith(error.message);
   }
-  comeIn();
+  comeIn(true);
 }
 
-/** In the room, for the first time or again. */
-function comeIn() {
+/** In the room, for the first time or again; `anew`: whatever sound there was belonged to somebody who is gone. */
+function comeIn(anew) {
   const first = state.phase === "joining";
   if (state.phase === "left") return;
   set({ ...state, phase: "joined" });
@@ -113,7 +114,7 @@ function comeIn() {
     redraw();
     $("main").focus({ preventScroll: true });
   }
-  if (state.media !== "connected") remedia();
+  if (anew || state.media !== "connected") remedia();
   if (state.wish) request({ do: "set_microphone", on: true });
 }
 
@@ -252,7 +253,7 @@ function listen() {
   $("decline").addEventListener("click", () => request({ do: "decline_invitation" }));
   $("main-action").addEventListener("click", ({ currentTarget }) => {
     if (currentTarget.dataset.what === "microphone") toggleMicrophone();
-    else request({ do: currentTarget.getAttribute("aria-pressed") === "true" ? "withdraw_hand" : "raise_hand" });
+    else request({ do: currentTarget.dataset.on === "true" ? "withdraw_hand" : "raise_hand" });
   });
   listenToChat();
   listenToVolume();
@@ -324,6 +325,7 @@ async function look() {
   const received = await sound.packetsReceived();
   silentMs = speaking && received === packets && state.media === "connected" ? silentMs + LOOK_EVERY_MS : 0;
   packets = received;
+  if (silentMs === HEAL_MS) remedia();
   redraw();
 }
 

@@ -58,6 +58,11 @@ function drawTop(state, sound, now) {
   setText($("status"), words);
   $("status").dataset.tone = tone;
   setHidden($("status"), words === "");
+  const heading = `${state.connection} ${state.phase} ${sound}`;
+  if (words !== "" && $("status").dataset.said !== heading) {
+    $("status").dataset.said = heading; // each change once: a countdown is not for a screen reader
+    say(words, false);
+  }
   setText($("count"), state.phase === "joined" ? countWords(state) : "");
   setHidden($("live"), room === null || state.phase !== "joined");
   if (room) {
@@ -65,8 +70,8 @@ function drawTop(state, sound, now) {
     $("live").classList.toggle("backstage", !room.live);
   }
   const turn = can(state, SPEAK) && !state.wish && state.phase === "joined" ? "You may speak · " : "";
-  const heading = `${turn}${title} · Greenroom`;
-  if (document.title !== heading) document.title = heading;
+  const tab = `${turn}${title} · Greenroom`;
+  if (document.title !== tab) document.title = tab;
 }
 
 function drawNotices(state, dismiss) {
@@ -88,9 +93,9 @@ function drawDock(state, sound) {
   const button = $("main-action");
   setHidden(button, what === null);
   setText($("main-label"), label);
-  if (button.getAttribute("aria-pressed") !== String(pressed)) button.setAttribute("aria-pressed", String(pressed));
   setIcon(button.querySelector(".icon"), what === "hand" ? "hand" : pressed ? "mic" : "mic-off");
   button.dataset.what = what ?? "";
+  button.dataset.on = String(pressed);
   setText($("main-words"), words);
   setHidden($("reactions"), !can(state, REACT));
   setHidden($("blocked"), sound !== "blocked");

@@ -131,7 +131,7 @@ export class Sound {
 
   setVolume(volume) {
     this.#volume = volume;
-    for (const { element } of this.#slots) element.volume = volume;
+    for (const { element } of this.#slots) this.#setVolume(element);
   }
 
   /**
@@ -167,9 +167,14 @@ export class Sound {
     const stream = new MediaStream([receiver.track]);
     const element = new Audio();
     element.srcObject = stream;
-    element.volume = this.#volume;
+    this.#setVolume(element);
     element.play().catch(() => {}); // `measure` reports what the browser holds back
     return { receiver, element, ...this.#meter(stream) };
+  }
+
+  #setVolume(element) {
+    element.volume = this.#volume;
+    element.muted = this.#volume === 0; // phones have a volume of their own and ignore ours
   }
 
   #playAll() {

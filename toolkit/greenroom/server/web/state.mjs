@@ -8,6 +8,7 @@ const REACTIONS = 24;
 const REACTION_MS = 4_000;
 const TYPING_MS = 5_000;
 const NOTICES = 4;
+const LEVELS_MS = 1_000;
 
 /** The page before anything is known of room `cid`. */
 export const startState = (cid) => ({
@@ -20,10 +21,12 @@ export const startState = (cid) => ({
   connection: "offline", // offline, connecting, online, reconnecting
   retryAt: null,
   replica: emptyReplica(cid),
+  returning: false, // connected again, and the room not yet seen since
   media: "none", // none, connecting, connected, lost
   wish: false,
   capturing: false,
   levels: new Map(), // number of a person -> { dbfs, speaking }, as the server hears them
+  levelsAt: -Infinity,
   dominant: null,
   quality: {},
   reactions: [],
@@ -38,7 +41,7 @@ export const startState = (cid) => ({
 export function hear(state, message, now) {
   switch (message.type) {
     case "welcome":
-      return next({ ...state, me: message.user, name: message.name, role: message.role });
+      return next({ ...state, me: message.user, name: message.name, role: message.role, returning: state.replica.epoch >= 0 });
     case "snapshot":
     case "happened":
       return message.cid === state.cid ? replicate(state, message, now) : next(state);
@@ -46,6 +49,7 @@ export function hear(state, message, now) {
       return next({
         ...state,
         levels: new Map(message.levels.map(([number, dbfs, speaking]) => [number, { dbfs, speaking }])),
+        levelsAt: now,
         dominant: message.dominant,
       });
     case "quality":
@@ -84,18 +88,20 @@ export function notify(state, text, tone, now) {
 
 export const dismiss = (state, id) => ({ ...state, notices: state.notices.filter((notice) => notice.id !== id) });
 
-/** `state` without reactions, typing marks and friendly notices that have had their time. */
+/** `state` without levels, reactions, typing marks and notices that have had their time. */
 export function expire(state, now) {
   const reactions = state.reactions.filter(({ at }) => now - at < REACTION_MS);
   const typing = new Map([...state.typing].filter(([, { until }]) => until > now));
   const notices = state.notices.filter(({ at, tone }) => now - at < (tone === "bad" ? 20_000 : 9_000));
+  const levels = now - state.levelsAt < LEVELS_MS ? state.levels : new Map();
   if (
+    levels.size === state.levels.size &&
     reactions.length === state.reactions.length &&
     typing.size === state.typing.size &&
     notices.length === state.notices.length
   )
     return state;
-  return { ...state, reactions, typing, notices };
+  return { ...state, levels, reactions, typing, notices };
 }
 
 /** The room, or null until it is known. */
@@ -124,9 +130,9 @@ export const microphoneOpen = (state) =>
 function replicate(state, message, now) {
   const { replica, outcome, steps } = receive(state.replica, message);
   if (outcome === "gap") return { ...next(state), sync: true };
-  // Another epoch after a first one is a room the server loaded anew; its media engine may be new as well.
-  const remedia = state.replica.epoch >= 0 && replica.epoch !== state.replica.epoch;
-  let after = { ...state, replica };
+  // Back in a room with another epoch: the server began anew, and its media engine knows nothing of us.
+  const remedia = state.returning && replica.epoch !== state.replica.epoch;
+  let after = { ...state, replica, returning: false };
   const speak = [];
   for (const step of steps)
     for (const { text, tone, urgent, shown } of noticesOf(step, state.me)) {
