@@ -23,6 +23,15 @@ def assert_tone(sound: Block, frequency_hz: float, level_dbfs: float, tolerance_
     assert tone_dbfs(sound, frequency_hz) == pytest.approx(level_dbfs, abs=tolerance_db)
 
 
+def is_tone(sound: Block, frequency_hz: float, level_dbfs: float, tolerance_db: float = 0.5) -> bool:
+    """Whether half a second or more of `sound` is this tone at this level."""
+    return (
+        len(sound) >= 24_000
+        and abs(strongest_hz(sound) - frequency_hz) < 1.0
+        and abs(tone_dbfs(sound, frequency_hz) - level_dbfs) < tolerance_db
+    )
+
+
 async def until(true: Callable[[], bool], what: str, timeout_seconds: float = 5.0) -> None:
     """Wait for the thing itself."""
     deadline = time.monotonic() + timeout_seconds

@@ -290,7 +290,7 @@ async def sending_to_aiortc() -> AsyncIterator[tuple[MediaConnection, RTCPeerCon
     await far.setRemoteDescription(Description(await connection.offer(), "offer"))
     packets: list[RtpPacket] = []
     aiortc_private.take_over_receiver(
-        far.getTransceivers()[0].receiver, lambda packet, jitter_ms: packets.append(packet)
+        far.getTransceivers()[0].receiver, lambda packet, is_red, jitter_ms: packets.append(packet)
     )
     aiortc_private.correct_ice(aiortc_private.ice_connection(far))
     await far.setLocalDescription()

@@ -274,9 +274,10 @@ def take_over_sender(sender: RTCRtpSender, next_packet: Callable[[], OutgoingPac
     return counts
 
 
-def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, float], None]) -> None:
-    """Hand every packet of `receiver` to `arrived(packet, jitter_ms)` as it comes, payload undecoded.
+def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, bool, float], None]) -> None:
+    """Hand every packet of `receiver` to `arrived(packet, is_red, jitter_ms)` as it comes, payload undecoded.
 
+    `is_red` says that the payload is redundant audio (RFC 2198), by what was negotiated.
     Receiver reports go on as before; no decoder thread is started, and no BYE ends the line.
     """
     private: Any = receiver
@@ -299,7 +300,7 @@ def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, f
         if stream is None:
             stream = streams[packet.ssrc] = StreamStatistics(codec.clockRate)
         stream.add(packet)
-        arrived(packet, stream.jitter * 1000.0 / codec.clockRate)
+        arrived(packet, codec.name.lower() == "red", stream.jitter * 1000.0 / codec.clockRate)
 
     private.receive = receive
     private._handle_rtp_packet = handle

@@ -21,7 +21,7 @@ from greenroom.media.outgoing import Microphone
 from greenroom.media.slot import Slot
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import IceServer, MediaStatistics, ReceivedStatistics, SentStatistics
-from greenroom.rtp.red import unpack_red
+from greenroom.rtp.red import RedBlock, unpack_red
 
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
 _RELEASE_DB_PER_FRAME = 1.0
@@ -245,14 +245,11 @@ def with_opus_at_111(offer: str) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
-def _arrivals(slot: Slot) -> Callable[[RtpPacket, float], None]:
-    def arrived(packet: RtpPacket, jitter_ms: float) -> None:
+def _arrivals(slot: Slot) -> Callable[[RtpPacket, bool, float], None]:
+    def arrived(packet: RtpPacket, is_red: bool, jitter_ms: float) -> None:
         slot.jitter_ms = jitter_ms
         speaker = packet.csrc[0] if packet.csrc else 0
-        if packet.payload_type == OPUS_PAYLOAD_TYPE or not packet.payload:
-            slot.push(packet.sequence_number, packet.timestamp, packet.payload, speaker)
-            return
-        blocks = unpack_red(packet.payload)
+        blocks = unpack_red(packet.payload) if is_red else (RedBlock(OPUS_PAYLOAD_TYPE, 0, packet.payload),)
         if blocks:
             copies = [(block.offset, block.data) for block in blocks[:-1]]
             slot.push(packet.sequence_number, packet.timestamp, blocks[-1].data, speaker, copies)

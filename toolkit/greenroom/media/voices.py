@@ -66,7 +66,8 @@ class Voice:
     """A source that says sentences: on demand by `say`, or by itself with pauses between.
 
     `pause_seconds` is the shortest and the longest pause, None to speak only when told. What is said, and
-    how long the pauses are, depends on `seed` alone.
+    how long the pauses are, depends on `seed` alone. Making the first Voice of a speaker decodes their
+    sentences (a tenth of a second): do it off the loop, by `asyncio.to_thread(Voice, …)`.
     """
 
     channels = 1
@@ -83,6 +84,8 @@ class Voice:
         self._sound = silence(0)
         self._at = 0
         self._pause_frames = self._next_pause()
+        for sentence in voice.sentences:
+            sound_of(sentence)  # here, because `read` must not wait
 
     @property
     def speaking(self) -> bool:
@@ -92,7 +95,6 @@ class Voice:
     def say(self, sentence: Sentence | None = None) -> Sentence:
         """Say `sentence`, or one not said for a while, after what is being said; return it."""
         chosen = sentence or self._choose()
-        sound_of(chosen)  # decode here: `read` must not
         self._waiting.append(chosen)
         return chosen
 
