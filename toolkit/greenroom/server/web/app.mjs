@@ -196,7 +196,10 @@ async function toggleMicrophone() {
   if (!(await request({ do: "set_microphone", on: true }))) {
     set({ ...state, wish: false });
     followWish();
-  } else say("Your microphone is open.", false);
+  } else {
+    set({ ...state, notices: state.notices.filter(({ tone }) => tone !== "good") }); // the turn was taken
+    say("Your microphone is open.", false);
+  }
 }
 
 /** Without the wish, the right to speak or the room there is nothing to capture: the browser's red dot goes out. */

@@ -151,6 +151,6 @@ function presenceWords({ connected, suspended, microphone, muted_by }, quality) 
   if (!connected) return "connection lost";
   if (suspended) return "on another call";
   if (quality === "lost" || quality === "poor") return `${quality === "lost" ? "no" : "poor"} connection`;
-  if (microphone) return "microphone open";
+  if (microphone) return "mic open";
   return muted_by ? "muted by a host" : "muted";
 }
