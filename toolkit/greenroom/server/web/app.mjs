@@ -2,7 +2,7 @@
 
 import { Connection, PROTOCOL_VERSION, Refused } from "./connection.mjs";
 import { $, element, setIcon } from "./dom.mjs";
-import { forgetToken, joinToken, takeLink } from "./link.mjs";
+import { addressOf, forgetToken, joinToken, takeLink } from "./link.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { soundState } from "./rows.mjs";
 import { draw, drawMyLevel, say } from "./screen.mjs";
@@ -51,11 +51,7 @@ const soundNow = () => soundState(state, { blocked: sound?.measure().blocked ?? 
 
 async function enter(name) {
   set({ ...startState(link.cid), phase: "joining", name });
-  try {
-    localStorage.setItem("greenroom.name", name);
-  } catch {
-    // a browser that keeps nothing asks for the name again next time
-  }
+  rememberName(name);
   resume = null;
   sound?.close();
   sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
@@ -64,6 +60,14 @@ async function enter(name) {
   const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
   connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
   connection.open();
+}
+
+function rememberName(name) {
+  try {
+    localStorage.setItem("greenroom.name", name);
+  } catch {
+    // a browser that keeps nothing asks for the name again next time
+  }
 }
 
 async function hello(refused) {
@@ -241,10 +245,16 @@ function listen() {
   } catch {
     // nothing kept
   }
+  for (const id of ["which", "which-label"]) $(id).hidden = link.cid !== null;
+  $("which").required = link.cid === null;
   $("door-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const name = $("name").value.trim();
-    if (name && state.phase !== "joining") enter(name);
+    const room = $("which").value.trim();
+    if (link.cid === null && room) {
+      rememberName(name);
+      location.assign(addressOf(room));
+    } else if (link.cid !== null && name && state.phase !== "joining") enter(name);
   });
   $("again").addEventListener("click", () => enter(state.name));
   $("leave").addEventListener("click", leaveRoom);

@@ -4,16 +4,19 @@ import { Refused } from "./connection.mjs";
 
 const PATIENCE_MS = 10_000;
 
-/** The room and the token of this page's address; the token is removed from the address bar at once. */
+/** The room (null without one) and the token of this page's address; the token leaves the address bar at once. */
 export function takeLink() {
-  const path = decodeURIComponent(location.pathname.replace(/^\/r\//u, ""));
   const token = new URLSearchParams(location.hash.slice(1)).get("token");
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
-  const link = { cid: path.includes(":") ? path : `audio_room:${path}`, kept: null };
+  const link = { cid: cidIn(location.pathname), kept: null };
+  if (link.cid === null) return link;
   if (token) keep(link, { token, guest: null });
   else recall(link);
   return link;
 }
+
+/** The address of the page of `room`, a cid or the part after its colon. */
+export const addressOf = (room) => `/r/${encodeURIComponent(room).replace("%3A", ":")}`;
 
 /** The server does not accept the token any more. */
 export function forgetToken(link) {
@@ -56,6 +59,17 @@ function keep(link, kept) {
   } catch {
     // a browser that keeps nothing: the token lives as long as the page
   }
+}
+
+function cidIn(path) {
+  if (!path.startsWith("/r/")) return null;
+  let room = path.slice("/r/".length);
+  try {
+    room = decodeURIComponent(room);
+  } catch {
+    // a stray percent sign: the server will say that there is no such room
+  }
+  return room.includes(":") ? room : `audio_room:${room}`;
 }
 
 function recall(link) {

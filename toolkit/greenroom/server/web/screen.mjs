@@ -52,7 +52,7 @@ function drawPhase(state) {
 
 function drawTop(state, sound, now) {
   const room = roomOf(state);
-  const title = room?.title ?? state.cid.slice(state.cid.indexOf(":") + 1);
+  const title = room?.title ?? state.cid?.slice(state.cid.indexOf(":") + 1) ?? "Greenroom";
   setText($("title"), title);
   const { tone, words } = statusWords(state, sound, now);
   setText($("status"), words);
@@ -70,7 +70,7 @@ function drawTop(state, sound, now) {
     $("live").classList.toggle("backstage", !room.live);
   }
   const turn = can(state, SPEAK) && !state.wish && state.phase === "joined" ? "You may speak · " : "";
-  const tab = `${turn}${title} · Greenroom`;
+  const tab = title === "Greenroom" ? title : `${turn}${title} · Greenroom`;
   if (document.title !== tab) document.title = tab;
 }
 

@@ -10,7 +10,7 @@ const TYPING_MS = 5_000;
 const NOTICES = 4;
 const LEVELS_MS = 1_000;
 
-/** The page before anything is known of room `cid`. */
+/** The page before anything is known of room `cid`; null is the page without a room. */
 export const startState = (cid) => ({
   cid,
   phase: "door", // door, joining, joined, left
