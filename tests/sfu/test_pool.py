@@ -14,7 +14,7 @@ import pytest
 
 from greenroom.lab.light_client import Credentials, Crowd, LightClient
 from greenroom.sfu.base import MediaEngine, MediaRefused
-from greenroom.sfu.control import MediaEvent, PeerDown, PeerUp, WorkerDied, WorkerReplaced
+from greenroom.sfu.control import MediaEvent, PeerDown, PeerUp, SpeakerLoss, WorkerDied, WorkerReplaced
 from greenroom.sfu.pool import MediaPool
 from tests.sfu.aiortc_peers import AiortcPeer, ToneTrack, loopback_candidates, loudest_hertz
 
@@ -193,6 +193,21 @@ async def test_a_room_larger_than_a_worker_is_spread_and_everyone_hears_everyone
             await asyncio.sleep(0.3)  # how long we listen
         late = [heard for heard in people[3].heard if heard.at > revoked + 0.1]
         assert late == []
+
+
+async def test_a_speaker_is_told_the_loss_of_listeners_on_another_worker() -> None:
+    async with watched(workers=2, max_peers_per_worker=1) as stage:
+        ann, ben = await stage.join("ann", 1), await stage.join("ben", 2)
+        async with talking(ann, b"hello"):
+            await stage.until(lambda: bool(ben.heard))
+            ben.report(0.25)
+            await stage.until(
+                lambda: any(
+                    isinstance(event, SpeakerLoss) and event.peer == "ann" and event.p90_fraction > 0.2
+                    for _, event in stage.events
+                ),
+                8.0,
+            )
 
 
 async def test_a_peer_that_leaves_by_itself_is_told() -> None:

@@ -173,7 +173,10 @@ class SpeakerLevel(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Levels(_Message, frozen=True):
-    """Levels of everyone in the room whose line is open and who is sending; at most ten a second."""
+    """Levels of everyone in the room whose line is open and who is sending; at most ten a second.
+
+    A room spread over workers gets one from each, with the speakers connected there.
+    """
 
     room: str
     speakers: tuple[SpeakerLevel, ...]
@@ -199,7 +202,10 @@ class Loss(_Message, frozen=True):
 
 
 class SpeakerLoss(_Message, frozen=True):
-    """The 90th percentile of the loss of those who hear this speaker, 0..1; every 2 s."""
+    """The 90th percentile of the loss of those who hear this speaker, 0..1; every 2 s.
+
+    In a room spread over workers, that of the worst worker's listeners.
+    """
 
     peer: str
     p90_fraction: float

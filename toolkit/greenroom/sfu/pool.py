@@ -363,7 +363,8 @@ class _Worker:
                 reply: Reply = await waiting
                 return reply
         except TimeoutError:
-            raise WorkerGone("the media worker does not answer; try again") from None
+            self._process.kill()  # it hangs: whoever watches it sees it end and replaces it
+            raise WorkerGone("the media worker does not answer and is being replaced; try again") from None
         finally:
             self._waiting.pop(request, None)
 

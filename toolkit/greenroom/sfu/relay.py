@@ -35,7 +35,15 @@ class SpeakerGone(msgspec.Struct, frozen=True, array_like=True, tag="g"):
     number: int
 
 
-RelayMessage = SpeakerPacket | SpeakerGone
+class ListenerLoss(msgspec.Struct, frozen=True, array_like=True, tag="l"):
+    """The 90th percentile of the loss of a worker's listeners in a room, 0..1."""
+
+    room: str
+    worker: int
+    p90_fraction: float
+
+
+RelayMessage = SpeakerPacket | SpeakerGone | ListenerLoss
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[RelayMessage] = msgspec.msgpack.Decoder(RelayMessage)
 
@@ -45,6 +53,7 @@ class Relay:
 
     def __init__(self, directory: str, index: int) -> None:
         self._directory = directory
+        self.index = index
         path = self._path(index)
         if os.path.exists(path):  # left by the worker whose place we take
             os.unlink(path)

@@ -116,6 +116,8 @@ class Room:
         self.speakers: dict[int, Speaker] = {}
         self.groups: dict[int, SlotGroup] = {}
         self.relays: tuple[int, ...] = ()
+        self.losses_elsewhere: dict[int, tuple[float, float]] = {}
+        """Other workers to their listeners' loss (0..1) and when they said so."""
         self.dominant = Dominant()
         self._outlet = outlet
 

@@ -25,8 +25,11 @@ FORGET_SECONDS = 5.0
 class Telling:
     """Samples rooms at 10 Hz and losses at 0.5 Hz; nobody is told about a line that is closed."""
 
-    def __init__(self, emit: Callable[[WorkerEvent], None]) -> None:
+    def __init__(
+        self, emit: Callable[[WorkerEvent], None], tell_workers: Callable[[Room, float], None]
+    ) -> None:
         self._emit = emit
+        self._tell_workers = tell_workers
         self._levels_due = 0.0
         self._loss_due = 0.0
 
@@ -82,12 +85,14 @@ class Telling:
         listeners = sorted(
             peer.fraction_lost for peer in room.peers.values() if peer.connected and peer.slots
         )
-        if listeners:
-            p90 = listeners[min(len(listeners) - 1, len(listeners) * 9 // 10)]
-            for peer in room.peers.values():
-                speaker = room.speakers.get(peer.number)
-                if speaker is not None and not speaker.remote and speaker.activity.sending(now):
-                    self._emit(SpeakerLoss(peer.name, p90))
+        p90 = listeners[min(len(listeners) - 1, len(listeners) * 9 // 10)] if listeners else 0.0
+        self._tell_workers(room, p90)
+        fresh = [loss for loss, at in room.losses_elsewhere.values() if now - at < FORGET_SECONDS]
+        worst = max([p90, *fresh])
+        for peer in room.peers.values():
+            speaker = room.speakers.get(peer.number)
+            if speaker is not None and not speaker.remote and speaker.activity.sending(now):
+                self._emit(SpeakerLoss(peer.name, worst))
         return changed
 
     def _tell_loss(self, peer: Peer, now: float) -> bool:

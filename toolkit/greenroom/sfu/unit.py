@@ -27,7 +27,7 @@ from greenroom.sfu.dtls import DtlsConnection, DtlsState, make_context, make_ide
 from greenroom.sfu.fanout import Address, Outlet, system_sendmmsg
 from greenroom.sfu.ice import Admission
 from greenroom.sfu.peer import MAX_REPORTING_SOURCES, UNCONNECTED_SECONDS, Line, Peer
-from greenroom.sfu.relay import Relay, RelayMessage, SpeakerGone, SpeakerPacket
+from greenroom.sfu.relay import ListenerLoss, Relay, RelayMessage, SpeakerGone, SpeakerPacket
 from greenroom.sfu.room import Room
 from greenroom.sfu.srtp import Inbound, Outbound, SrtpError
 from greenroom.sfu.telling import Telling
@@ -86,7 +86,7 @@ class ForwardingUnit:
         self._dirty: dict[str, float] = {}
         self._handshakes: deque[Peer] = deque()
         self._unfinished: set[Peer] = set()
-        self._telling = Telling(emit)
+        self._telling = Telling(emit, self._tell_workers)
         self._source = secrets.randbits(32) or 1
         self._reports_due = 0.0
         self._scan_due = 0.0
@@ -208,7 +208,7 @@ class ForwardingUnit:
             elif first < 4:
                 self._take_check(datagram, address, now)
             elif 20 <= first < 64:
-                self._take_dtls(datagram, address)
+                self._take_dtls(datagram, address, now)
         except Exception:  # the edge: a parser met something its author did not think of
             self._complain(now)
 
@@ -232,6 +232,12 @@ class ForwardingUnit:
                 room.forward(room.speaker(number, remote=True), message, now)
             case SpeakerGone(number=number):
                 room.silence(number, now)
+            case ListenerLoss(worker=worker, p90_fraction=loss):
+                room.losses_elsewhere[worker] = (loss, now)
+
+    def _tell_workers(self, room: Room, p90_fraction: float) -> None:
+        if room.relays and self._relay is not None:
+            self._relay.send(room.relays, ListenerLoss(room.name, self._relay.index, p90_fraction))
 
     def _take_check(self, datagram: bytes, address: Address, now: float) -> None:
         admitted = self._admission.check(datagram, address, now)
@@ -241,9 +247,9 @@ class ForwardingUnit:
         if admitted.moved and admitted.peer.connected:
             self._mark_dirty(admitted.peer.room, now)
 
-    def _take_dtls(self, datagram: bytes, address: Address) -> None:
+    def _take_dtls(self, datagram: bytes, address: Address, now: float) -> None:
         peer = self._admission.peer_at(address)
-        if peer is None:
+        if peer is None or not peer.may_decrypt(now):
             return
         if not peer.waiting:
             self._handshakes.append(peer)

@@ -45,6 +45,8 @@ IDLE_SECONDS = 1.0
 MAX_WAITING_BYTES = 1 << 20
 SOCKET_BUFFER_BYTES = 4 << 20
 
+log = logging.getLogger(__name__)
+
 
 class ControlGone(Exception):
     """The control process closed the socket or does not speak our language: we end."""
@@ -149,8 +151,14 @@ class Worker:
             command = read_to_worker(body)
         except msgspec.DecodeError:
             raise ControlGone from None
-        if not isinstance(command, Configure):
-            self._control.send(self._answer(command, time.monotonic()))
+        if isinstance(command, Configure):
+            return
+        try:
+            reply = self._answer(command, time.monotonic())
+        except Exception as error:  # one peer's offer must not end everyone's sound
+            log.warning("a command failed inside: %s", type(error).__name__)
+            reply = Failed(command.request, "it could not be done; the media worker's log says more")
+        self._control.send(reply)
 
     def _answer(self, command: Command, now: float) -> FromWorker:
         unit = self._unit
@@ -206,7 +214,10 @@ def main() -> int:
     try:
         worker.run()
     except ControlGone:
-        pass
+        return 0
+    except Exception as error:  # we are replaced; a traceback could show addresses
+        log.error("ended by %s", type(error).__name__)
+        return 1
     finally:
         worker.close()
     return 0
