@@ -126,6 +126,10 @@ class Backend(Protocol):
     @property
     def server(self) -> str: ...
 
+    @property
+    def needs_room(self) -> bool:
+        """Whether a connection can only be made for a room, because a guest has no token yet."""
+
     def session(self, cid: Cid | None = None) -> Session:
         """Return a session that is not open yet; `cid` is the room it is meant for, where a guest needs to say it."""
 

@@ -1,0 +1,331 @@
+"""Our side of one room, as applications and screens use it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING
+
+from greenroom.engine.membership import Membership
+from greenroom.engine.thread import Blocking, EngineThread, on_engine, twin
+from greenroom.media.blocks import Block
+from greenroom.observable import Observable
+from greenroom.protocol.call_types import HandPolicy, Settings
+from greenroom.protocol.ids import Cid, MessageId, Role, UserId
+from greenroom.protocol.permissions import Capability
+from greenroom.protocol.requests import (
+    AcceptInvitation,
+    BlockUser,
+    DeclineInvitation,
+    DeleteMessage,
+    DenyHand,
+    EditMessage,
+    End,
+    GoLive,
+    Grant,
+    GrantHand,
+    InviteToStage,
+    Join,
+    Kick,
+    Leave,
+    LowerAllHands,
+    Mute,
+    MuteAll,
+    NextHand,
+    PostMessage,
+    RaiseHand,
+    RemoveMember,
+    Request,
+    Revoke,
+    SetGrants,
+    SetMicrophone,
+    SetRole,
+    StopLive,
+    UnblockUser,
+    UpdateRoom,
+    WithdrawHand,
+)
+from greenroom.protocol.wire import CustomSignal, MessagesPage, PeoplePage, Reaction, Signal, Typing
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+
+if TYPE_CHECKING:
+    from greenroom.engine.client import Client
+
+
+class Call:
+    """One room we are in. Every `async` method may be awaited on any event loop; `blocking` has the same without `await`.
+
+    Methods that ask the room for something raise `Refused`, which names the missing capability and whether it can be
+    asked for by raising a hand, or `Unreachable`. What they change is seen in `state`.
+    """
+
+    def __init__(self, client: Client, membership: Membership) -> None:
+        self._client = client
+        self._membership = membership
+        self.blocking = BlockingCall(self)
+
+    def __repr__(self) -> str:
+        return f"<Call {self.cid} {self.state.value.phase}>"
+
+    @property
+    def engine(self) -> EngineThread:
+        return self._client.engine
+
+    @property
+    def cid(self) -> Cid:
+        return self._membership.cid
+
+    @property
+    def state(self) -> Observable[CallState]:
+        """The call as one immutable value, observable from any thread."""
+        return self._membership.state
+
+    # ---- me
+
+    @on_engine
+    async def leave(self) -> None:
+        """Go; the room goes on. Twice is quiet."""
+        await self._client._leave(self._membership, None)
+
+    @on_engine
+    async def set_microphone(self, on: bool) -> None:
+        """Open or close my microphone. Closing is heard at once, before the room has answered."""
+        await self._membership.set_microphone(on)
+
+    async def raise_hand(self) -> None:
+        """Ask to speak."""
+        await self.perform(RaiseHand())
+
+    async def withdraw_hand(self) -> None:
+        """Take my hand down."""
+        await self.perform(WithdrawHand())
+
+    async def accept(self) -> None:
+        """Accept the invitation to the stage."""
+        await self.perform(AcceptInvitation())
+
+    async def decline(self) -> None:
+        """Decline the invitation to the stage."""
+        await self.perform(DeclineInvitation())
+
+    # ---- the room
+
+    async def go_live(self) -> None:
+        """Let the audience in."""
+        await self.perform(GoLive())
+
+    async def stop_live(self) -> None:
+        """Send the audience out and stay backstage."""
+        await self.perform(StopLive())
+
+    async def end(self) -> None:
+        """End the room for everybody."""
+        await self.perform(End())
+
+    async def update(
+        self,
+        *,
+        title: str | None = None,
+        starts_at: float | None = None,
+        hand_policy: HandPolicy | None = None,
+        settings: Settings | None = None,
+    ) -> None:
+        """Change title, start (wall-clock seconds), queue policy or settings; what is None stays."""
+        await self.perform(UpdateRoom(title, starts_at, hand_policy, settings))
+
+    async def set_grants(self, grants: Mapping[Role, Collection[Capability]]) -> None:
+        """Replace what these roles may do in this room."""
+        await self.perform(SetGrants({role: frozenset(allowed) for role, allowed in grants.items()}))
+
+    # ---- stage and hands
+
+    async def grant_hand(self, user: str) -> None:
+        """Let the owner of a raised hand speak."""
+        await self.perform(GrantHand(UserId(user)))
+
+    async def deny_hand(self, user: str) -> None:
+        """Turn a raised hand down."""
+        await self.perform(DenyHand(UserId(user)))
+
+    async def next_hand(self) -> None:
+        """Grant the hand whose turn it is."""
+        await self.perform(NextHand())
+
+    async def lower_all_hands(self) -> None:
+        """Empty the queue of hands."""
+        await self.perform(LowerAllHands())
+
+    async def invite(self, user: str) -> None:
+        """Offer the stage to somebody without a raised hand."""
+        await self.perform(InviteToStage(UserId(user)))
+
+    async def grant(self, user: str, *capabilities: Capability) -> None:
+        """Give somebody capabilities beyond their role; without any named, permission to speak."""
+        await self.perform(Grant(UserId(user), frozenset(capabilities or (Capability.SEND_AUDIO,))))
+
+    async def revoke(self, user: str, *capabilities: Capability) -> None:
+        """Take capabilities from somebody; without any named, permission to speak."""
+        await self.perform(Revoke(UserId(user), frozenset(capabilities or (Capability.SEND_AUDIO,))))
+
+    # ---- moderation
+
+    async def mute(self, user: str) -> None:
+        """Close somebody's microphone; they may open it again."""
+        await self.perform(Mute(UserId(user)))
+
+    async def mute_all(self) -> None:
+        """Close every microphone but mine."""
+        await self.perform(MuteAll())
+
+    async def kick(self, user: str) -> None:
+        """Send somebody out; they may come back."""
+        await self.perform(Kick(UserId(user)))
+
+    async def block(self, user: str) -> None:
+        """Send somebody out and keep them out."""
+        await self.perform(BlockUser(UserId(user)))
+
+    async def unblock(self, user: str) -> None:
+        """Let somebody who was blocked come back."""
+        await self.perform(UnblockUser(UserId(user)))
+
+    async def set_role(self, user: str, role: str, name: str = "") -> None:
+        """Make somebody a member with a role, or change it."""
+        await self.perform(SetRole(UserId(user), Role(role), name))
+
+    async def remove_member(self, user: str) -> None:
+        """Take somebody's role away; not a kick."""
+        await self.perform(RemoveMember(UserId(user)))
+
+    # ---- chat and signals
+
+    async def post(self, text: str) -> None:
+        """Say something in the chat."""
+        await self.perform(PostMessage(text))
+
+    async def edit_message(self, message: str, text: str) -> None:
+        """Change one of my messages."""
+        await self.perform(EditMessage(MessageId(message), text))
+
+    async def delete_message(self, message: str) -> None:
+        """Remove one of my messages, or as a moderator anybody's."""
+        await self.perform(DeleteMessage(MessageId(message)))
+
+    async def react(self, emoji: str) -> None:
+        """Show an emoji to everybody; it may be lost."""
+        await self.perform(Reaction(emoji))
+
+    async def send_custom(self, name: str, /, **data: str | float | bool | None) -> None:
+        """Tell everybody's application something, at most 4 kB; it may be lost."""
+        await self.perform(CustomSignal(name, data))
+
+    async def typing(self) -> None:
+        """Show that I am writing; it fades by itself after 5 s."""
+        await self.perform(Typing())
+
+    def on_custom(self, heard: Callable[[UserId, str, CustomSignal], None]) -> Callable[[], None]:
+        """Call `heard(user, name, signal)`, on the engine's thread, for each custom signal; return how to stop that."""
+        custom = self._membership.custom
+        custom.append(heard)
+        return lambda: custom.remove(heard) if heard in custom else None
+
+    # ---- anything
+
+    @on_engine
+    async def perform(self, request: Request | Signal) -> None:
+        """Ask the room for `request`, or send a signal; this is what every method above does."""
+        match request:
+            case SetMicrophone(on):
+                await self._membership.set_microphone(on)
+            case Leave():
+                await self._client._leave(self._membership, None)
+            case Join():
+                await self._client._join(self.cid)
+            case Reaction() | CustomSignal() | Typing():
+                self._client._session_open().emit(self.cid, request)
+            case _:
+                await self._client._session_open().do(self.cid, request)
+
+    async def people(self, text: str = "", *, limit: int = 50, after: int = 0) -> PeoplePage:
+        """Return a page of everybody here, the unlisted included, in order of joining."""
+        return await self._client.people(self.cid, text, limit=limit, after=after)
+
+    async def messages(self, before: str | None = None, *, limit: int = 50) -> MessagesPage:
+        """Return chat before message id `before` (the newest without), oldest first."""
+        return await self._client.messages(self.cid, before, limit=limit)
+
+    # ---- sound
+
+    def set_volume(self, user: str, gain: float) -> None:
+        """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
+        volume = min(max(gain, 0.0), 4.0)
+        self.engine.call_soon(lambda: self._membership.set_volume(UserId(user), volume))
+
+    def last(self, user: str, seconds: float = 1.0) -> Block:
+        """Return up to the last `seconds` (5 at most) heard of `user`, shape (frames, channels); empty if never heard."""
+        number = self._membership.number_of(UserId(user))
+        return self._membership.ears.last(0 if number is None else number, seconds)
+
+    def heard_seconds(self) -> Mapping[UserId, float]:
+        """Return for how long each person was heard here, louder than −50 dBFS, measured on the decoded sound."""
+        room = self.state.value.room
+        people = {} if room is None else {person.number: user for user, person in room.participants.items()}
+        heard = self._membership.ears.heard_seconds()
+        return {people[number]: seconds for number, seconds in heard.items() if number in people}
+
+    def tap(self, heard: Callable[[UserId, Block], None]) -> Callable[[], None]:
+        """Call `heard(user, block)`, on the engine's thread, for every 20 ms heard of anyone; return how to stop that.
+
+        It must be quick: it is called between the pulling and the mixing of sound.
+        """
+        return self._client._tap(self._membership, heard)
+
+    # ---- waiting for things
+
+    async def sound_connected(self, timeout_seconds: float = 10.0) -> None:
+        """Return once sound flows both ways. Raises `TimeoutError`."""
+        await self.state.until(lambda call: call.media is MediaPhase.CONNECTED, timeout_seconds)
+
+    async def left(self) -> str | None:
+        """Return once this call is over, with the reason if it was not our own wish."""
+        return (await self.state.until(lambda call: call.phase is CallPhase.LEFT)).left_reason
+
+
+class BlockingCall(Blocking):
+    """`Call` without `await`: the same methods, which return when it is done."""
+
+    leave = twin(Call.leave)
+    set_microphone = twin(Call.set_microphone)
+    raise_hand = twin(Call.raise_hand)
+    withdraw_hand = twin(Call.withdraw_hand)
+    accept = twin(Call.accept)
+    decline = twin(Call.decline)
+    go_live = twin(Call.go_live)
+    stop_live = twin(Call.stop_live)
+    end = twin(Call.end)
+    update = twin(Call.update)
+    set_grants = twin(Call.set_grants)
+    grant_hand = twin(Call.grant_hand)
+    deny_hand = twin(Call.deny_hand)
+    next_hand = twin(Call.next_hand)
+    lower_all_hands = twin(Call.lower_all_hands)
+    invite = twin(Call.invite)
+    grant = twin(Call.grant)
+    revoke = twin(Call.revoke)
+    mute = twin(Call.mute)
+    mute_all = twin(Call.mute_all)
+    kick = twin(Call.kick)
+    block = twin(Call.block)
+    unblock = twin(Call.unblock)
+    set_role = twin(Call.set_role)
+    remove_member = twin(Call.remove_member)
+    post = twin(Call.post)
+    edit_message = twin(Call.edit_message)
+    delete_message = twin(Call.delete_message)
+    react = twin(Call.react)
+    send_custom = twin(Call.send_custom)
+    typing = twin(Call.typing)
+    perform = twin(Call.perform)
+    people = twin(Call.people)
+    messages = twin(Call.messages)
+    sound_connected = twin(Call.sound_connected)
+    left = twin(Call.left)

@@ -1,0 +1,115 @@
+"""Keeps one call's sound connected: attaches, and attaches again whenever it was lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random
+from collections.abc import Callable
+
+from greenroom.backends.base import Media, Session
+from greenroom.engine.shared_source import Branch, SharedSource
+from greenroom.errors import GreenroomError, Refused
+from greenroom.media.playout import Playout
+from greenroom.policies.reconnect import next_attempt
+from greenroom.protocol.ids import Cid
+from greenroom.protocol.refusals import Reason
+from greenroom.state.call import MediaPhase
+
+CONNECT_SECONDS = 10.0
+_FINAL = {Reason.NOT_JOINED, Reason.NOT_FOUND, Reason.ENDED, Reason.BLOCKED}
+
+log = logging.getLogger(__name__)
+
+
+class CallMedia:
+    """The sound of one call, over as many media connections as it takes, one at a time. Lives on the engine's loop."""
+
+    def __init__(
+        self,
+        cid: Cid,
+        session: Session,
+        source: SharedSource,
+        playout: Playout,
+        on_phase: Callable[[MediaPhase, str], None],
+    ) -> None:
+        self._cid = cid
+        self._session = session
+        self._source = source
+        self._playout = playout
+        self._on_phase = on_phase
+        self._wanted = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._branch: Branch | None = None
+        self._microphone = False
+        self.current: Media | None = None
+
+    def attach(self) -> None:
+        """Connect sound, or connect it anew."""
+        self._wanted.set()
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._keep())
+
+    def set_microphone(self, open_: bool) -> None:
+        """Open or close the gate; a connection made later begins like this."""
+        self._microphone = open_
+        if self.current is not None and self.current.microphone_open != open_:
+            self.current.set_microphone(open_)
+
+    async def close(self) -> None:
+        """End the sound; twice is quiet."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._playout.remove(self._cid)
+        await self._drop()
+
+    async def _keep(self) -> None:
+        attempt = 0
+        while True:
+            await self._wanted.wait()
+            self._wanted.clear()
+            try:
+                await self._connect()
+                attempt = 0
+            except GreenroomError as error:
+                await self._drop()
+                self._on_phase(MediaPhase.LOST, str(error))
+                if isinstance(error, Refused) and error.reason in _FINAL:
+                    continue
+                attempt += 1
+                self._wanted.clear()  # a death while connecting asked for this attempt's successor already
+                with contextlib.suppress(TimeoutError):
+                    delay = next_attempt(attempt, random.random())
+                    await asyncio.wait_for(self._wanted.wait(), delay)
+                self._wanted.set()
+
+    async def _connect(self) -> None:
+        await self._drop()
+        self._on_phase(MediaPhase.CONNECTING, "")
+        branch = self._branch = self._source.branch()
+        media = self._session.media(self._cid, branch, self._died)
+        self.current = media
+        answer = await self._session.attach(self._cid, await media.offer())
+        await media.accept(answer)
+        await media.wait_connected(CONNECT_SECONDS)
+        media.set_microphone(self._microphone)
+        self._playout.add(self._cid, media)
+        self._on_phase(MediaPhase.CONNECTED, "")
+
+    def _died(self, reason: str) -> None:
+        log.info("sound of a call was lost: %s", reason)
+        self._on_phase(MediaPhase.LOST, reason)
+        self.attach()
+
+    async def _drop(self) -> None:
+        media, self.current = self.current, None
+        branch, self._branch = self._branch, None
+        if media is not None:
+            media.set_microphone(False)
+            await media.close()
+        if branch is not None:
+            branch.close()

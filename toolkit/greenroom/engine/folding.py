@@ -1,0 +1,161 @@
+"""What messages make of the engine's state: functions of values only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec.structs import replace
+
+from greenroom.media.statistics import MediaStatistics
+from greenroom.protocol.events import Event, MicrophoneChanged
+from greenroom.protocol.evolve import evolve
+from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.permissions import Capability
+from greenroom.protocol.room import Room, may
+from greenroom.protocol.text import safe_text
+from greenroom.protocol.wire import Emitted, Reaction
+from greenroom.state.call import (
+    LEVEL_HISTORY,
+    SILENCE_DBFS,
+    CallState,
+    CallStatistics,
+    Notice,
+    PersonStatistics,
+    ShownReaction,
+)
+from greenroom.state.engine import LOG_LINES, ClientState, LogLine
+from greenroom.views.log import event_words, notice_words
+
+NOTICES = 20
+REACTIONS = 20
+REACTION_SECONDS = 5.0
+TYPING_SECONDS = 5.0
+
+
+def with_notice(call: CallState, text: str, tone: str, now: float) -> CallState:
+    """Return `call` with one more thing to tell the person."""
+    newest = call.notices[-1].id if call.notices else 0
+    return replace(call, notices=(*call.notices, Notice(newest + 1, now, text, tone))[-NOTICES:])
+
+
+def with_events(
+    call: CallState, before: Room | None, events: Iterable[Event], now: float
+) -> tuple[CallState, tuple[LogLine, ...]]:
+    """Return `call` with the notices of `events`, and their lines for the log. `before` is the room they happened to."""
+    lines: list[LogLine] = []
+    room = before
+    for event in events:
+        words = event_words(event, room)
+        if words is not None:
+            lines.append(LogLine(now, words, call.cid))
+        notice = notice_words(event, room, call.me)
+        if notice is not None:
+            call = with_notice(call, *notice, now)
+        room = evolve(room, event)
+    return call, tuple(lines)
+
+
+def wish_after(
+    wish: bool, me: UserId, before: Room | None, after: Room | None, events: Sequence[Event] = ()
+) -> bool:
+    """Return whether the person still wants their microphone open.
+
+    A moderator's mute, and losing the permission to speak, end the wish: nobody is put on the air again without
+    doing something themselves. Losing the connection does not. Without `events` the room came as a snapshot.
+    """
+    if not wish or after is None:
+        return wish
+    if any(isinstance(event, MicrophoneChanged) and event.user == me and event.by for event in events):
+        return False
+    myself = after.participants.get(me)
+    if not events and myself is not None and myself.muted_by is not None:
+        return False
+    had = before is not None and me in before.participants and may(before, me, Capability.SEND_AUDIO)
+    return not (had and myself is not None and not may(after, me, Capability.SEND_AUDIO))
+
+
+def with_reaction(call: CallState, emitted: Emitted, now: float) -> CallState:
+    """Return `call` with a reaction shown; other signals leave it as it is."""
+    if not isinstance(emitted.signal, Reaction):
+        return call
+    shown = ShownReaction(emitted.user, emitted.name, safe_text(emitted.signal.emoji, 8), now)
+    return replace(call, reactions=(*call.reactions, shown)[-REACTIONS:])
+
+
+def without_old_reactions(call: CallState, now: float) -> CallState:
+    """Return `call` without the reactions that have floated by."""
+    recent = tuple(shown for shown in call.reactions if now - shown.at < REACTION_SECONDS)
+    return call if len(recent) == len(call.reactions) else replace(call, reactions=recent)
+
+
+def with_levels(
+    call: CallState, levels: Mapping[UserId, float], speaking: frozenset[UserId], dominant: UserId | None
+) -> CallState:
+    """Return `call` with what was measured just now; the same object when nothing moved."""
+    levels = {user: round(level, 1) for user, level in levels.items()}
+    history: dict[UserId, tuple[float, ...]] = {}
+    for user in {*call.level_history, *levels}:
+        past = (*call.level_history.get(user, ()), levels.get(user, SILENCE_DBFS))[-LEVEL_HISTORY:]
+        if any(level > SILENCE_DBFS for level in past):
+            history[user] = past
+    if (levels, speaking, dominant, history) == (
+        call.levels,
+        call.speaking,
+        call.dominant,
+        call.level_history,
+    ):
+        return call
+    return replace(call, levels=levels, level_history=history, speaking=speaking, dominant=dominant)
+
+
+def people_by_number(room: Room | None) -> Mapping[int, UserId]:
+    """Return who speaks under which number."""
+    return {} if room is None else {person.number: user for user, person in room.participants.items()}
+
+
+def call_statistics(
+    measured: MediaStatistics,
+    people: Mapping[int, UserId],
+    at: float,
+    before: CallStatistics | None,
+    bytes_before: tuple[int, int],
+) -> CallStatistics:
+    """Return `measured` as a call shows it; rates are since `before`, whose byte counts are given as (sent, received)."""
+    seconds = 0.0 if before is None else at - before.at
+
+    def rate_kbps(now_bytes: int, earlier_bytes: int) -> float:
+        return max(0.0, (now_bytes - earlier_bytes) * 8 / 1000 / seconds) if seconds > 0 else 0.0
+
+    received = measured.received
+    return CallStatistics(
+        at=at,
+        packets_sent=measured.sent.packets,
+        packets_received=received.packets,
+        packets_lost=received.lost,
+        packets_late=received.late,
+        frames_played=received.frames,
+        frames_concealed=received.concealed,
+        recovered_fec=received.recovered_fec,
+        recovered_red=received.recovered_red,
+        sent_kbps=rate_kbps(measured.sent.bytes, bytes_before[0]),
+        received_kbps=rate_kbps(received.bytes, bytes_before[1]),
+        jitter_ms=received.jitter_ms,
+        rtt_ms=measured.sent.rtt_ms,
+        buffer_ms=received.buffer_ms,
+        by_person={
+            people[number]: PersonStatistics(person.packets, person.concealed, person.level_dbfs)
+            for number, person in measured.people.items()
+            if number in people
+        },
+    )
+
+
+def with_log(state: ClientState, lines: Iterable[LogLine]) -> ClientState:
+    """Return `state` with `lines` at the end of the log, which keeps the last 500."""
+    added = tuple(lines)
+    return state if not added else replace(state, log=(*state.log, *added)[-LOG_LINES:])
+
+
+def log_line(text: str, now: float, cid: Cid | None = None) -> LogLine:
+    """Return a line that did not come from an event."""
+    return LogLine(now, text, cid)

@@ -1,0 +1,356 @@
+"""The engine's side of one room: its replica, its state, its microphone and its sound. Lives on the engine's loop."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Protocol
+
+from msgspec.structs import replace
+
+from greenroom.backends.base import Session
+from greenroom.engine.call_media import CallMedia
+from greenroom.engine.ears import Ears
+from greenroom.engine.folding import (
+    TYPING_SECONDS,
+    call_statistics,
+    people_by_number,
+    wish_after,
+    with_events,
+    with_levels,
+    with_notice,
+    with_reaction,
+    without_old_reactions,
+)
+from greenroom.engine.shared_source import SharedSource
+from greenroom.errors import GreenroomError, Refused
+from greenroom.media.playout import Playout
+from greenroom.observable import Observable
+from greenroom.protocol.deciding import missing
+from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft
+from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.permissions import Capability
+from greenroom.protocol.requests import SetMicrophone
+from greenroom.protocol.room import LeaveReason, Room, may
+from greenroom.protocol.wire import (
+    CustomSignal,
+    Emitted,
+    Happened,
+    MediaLost,
+    PersonLevel,
+    PersonQuality,
+    Pulse,
+    Removed,
+    Snapshot,
+    Typing,
+)
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.engine import LogLine
+from greenroom.state.microphone import effective_microphone
+from greenroom.state.replica import Outcome, Replica, receive
+from greenroom.views.log import notice_words
+
+AboutRoom = Snapshot | Happened | Pulse | PersonQuality | Emitted | MediaLost | Removed
+CustomHeard = Callable[[UserId, str, CustomSignal], None]
+
+
+class Owner(Protocol):
+    """What a membership tells the client it belongs to."""
+
+    def call_changed(self, cid: Cid, state: CallState) -> None: ...
+
+    def log(self, lines: tuple[LogLine, ...]) -> None: ...
+
+
+class Membership:
+    """Folds what the room tells into one observable `CallState`, and keeps microphone and sound as that state says."""
+
+    def __init__(
+        self, cid: Cid, me: UserId, session: Session, source: SharedSource, playout: Playout, owner: Owner
+    ) -> None:
+        self.cid = cid
+        self.state = Observable(CallState(cid=cid, me=me))
+        self.ears = Ears()
+        self.custom: list[CustomHeard] = []
+        self.replica = Replica(cid)
+        self._session = session
+        self._playout = playout
+        self._owner = owner
+        self._media = CallMedia(cid, session, source, playout, self._media_changed)
+        self._pulse: Mapping[int, PersonLevel] = {}
+        self._dominant: int | None = None
+        self._typing: dict[UserId, tuple[str, float]] = {}
+        self._bytes = (0, 0)
+        self._microphone_lock = asyncio.Lock()
+        self._told: bool | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # ---- what the room tells
+
+    def receive(self, message: AboutRoom) -> None:
+        """Take one message about this room."""
+        now = time.time()
+        match message:
+            case Snapshot() | Happened():
+                self._fold(message, now)
+            case Pulse(_, levels, dominant):
+                self._pulse = {level.number: level for level in levels}
+                self._dominant = dominant
+            case PersonQuality(_, user, quality):
+                self._change(quality={**self.state.value.quality, user: quality})
+            case Emitted(_, user, name, Typing()):
+                self._typing[user] = (name, now)
+            case Emitted(_, user, name, CustomSignal() as signal):
+                for heard in tuple(self.custom):
+                    heard(user, name, signal)
+            case Emitted():
+                self._set(with_reaction(self.state.value, message, now))
+            case MediaLost(_, reason):
+                self._media_changed(MediaPhase.LOST, reason)
+                self._media.attach()
+            case Removed():
+                self._removed(message, now)
+
+    def _fold(self, message: Snapshot | Happened, now: float) -> None:
+        before = self.replica
+        self.replica, outcome = receive(before, message)
+        if outcome is Outcome.GAP:
+            self._session.sync(self.cid, before.epoch, before.seq)
+        if outcome is not Outcome.APPLIED:
+            return
+        state = self.state.value
+        events: tuple[Event, ...] = ()
+        if isinstance(message, Happened):
+            events = message.events[before.seq + 1 - message.seq :]
+            state, lines = with_events(state, before.room, events, now)
+            self._owner.log(lines)
+            if any(isinstance(event, MicrophoneChanged) and event.user == state.me for event in events):
+                self._told = None
+        else:
+            self._told = None
+            new_epoch = before.epoch not in (-1, message.epoch)
+            if new_epoch and state.media is not MediaPhase.NONE:
+                self._media.attach()  # another server, or another life of it: what it forwarded is gone
+        room = self.replica.room
+        wish = wish_after(state.microphone.wish, state.me, before.room, room, events)
+        phase = state.phase
+        if phase is CallPhase.RECONNECTING and room is not None and state.me in room.participants:
+            phase = CallPhase.JOINED
+        self._set(
+            replace(
+                state,
+                room=room,
+                phase=phase,
+                reconnect_attempt=0 if phase is CallPhase.JOINED else state.reconnect_attempt,
+                microphone=replace(state.microphone, wish=wish),
+            )
+        )
+
+    def _removed(self, message: Removed, now: float) -> None:
+        state = self.state.value
+        if state.phase is CallPhase.LEFT:
+            return
+        if message.reason in set(LeaveReason):
+            left = ParticipantLeft(state.me, LeaveReason(message.reason), message.by)
+            words = notice_words(left, state.room, state.me)
+            already = words is not None and any(notice.text == words[0] for notice in state.notices[-3:])
+            if words is not None and not already:
+                self._set(with_notice(state, *words, now))
+        else:
+            self._set(with_notice(state, message.reason, "bad", now))
+        self.spawn(self.end(message.reason))
+
+    # ---- what the engine does
+
+    def joining(self) -> None:
+        """Say that the room was asked to let us in."""
+        self._change(phase=CallPhase.JOINING, left_reason=None)
+
+    def joined(self, microphone: bool) -> None:
+        """Say that we are in; connect sound. `microphone` is the person's wish."""
+        state = self.state.value
+        self._set(
+            replace(state, phase=CallPhase.JOINED, microphone=replace(state.microphone, wish=microphone))
+        )
+        self._media.attach()
+
+    def reconnecting(self, attempt: int) -> None:
+        """Say that the server cannot be reached; sound may still flow."""
+        if self.state.value.phase in (CallPhase.JOINED, CallPhase.RECONNECTING):
+            self._told = None
+            self._change(phase=CallPhase.RECONNECTING, reconnect_attempt=attempt)
+
+    def back(self) -> None:
+        """Say that the server is back and we are still in; what was missed follows."""
+        if self.state.value.phase is CallPhase.RECONNECTING:
+            self._change(phase=CallPhase.JOINED, reconnect_attempt=0)
+
+    async def end(self, reason: str | None) -> None:
+        """Close sound and stay as a call that was left. Twice is quiet."""
+        if self.state.value.phase is CallPhase.LEFT:
+            return
+        self._change(
+            phase=CallPhase.LEFT,
+            left_reason=reason,
+            levels={},
+            speaking=frozenset(),
+            dominant=None,
+            typing=(),
+        )
+        await self._media.close()
+        if self.state.value.media is not MediaPhase.NONE:
+            self._change(media=MediaPhase.NONE)
+
+    async def set_microphone(self, on: bool) -> None:
+        """Set the wish and tell the room. Raises `Refused` before anything is touched when we may not speak."""
+        state = self.state.value
+        room = state.room
+        if on and room is not None and not may(room, state.me, Capability.SEND_AUDIO):
+            refusal = missing(room, Capability.SEND_AUDIO, "open your microphone")
+            raise Refused(
+                refusal.message,
+                reason=refusal.reason.value,
+                missing=Capability.SEND_AUDIO.value,
+                requestable=refusal.requestable,
+            )
+        self._change(microphone=replace(state.microphone, wish=on))
+        await self._tell_microphone()
+
+    async def _tell_microphone(self) -> None:
+        async with self._microphone_lock:
+            wish = self.state.value.microphone.wish
+            self._told = wish
+            try:
+                await self._session.do(self.cid, SetMicrophone(wish))
+            except Refused:
+                self._told = None
+                if wish and self.state.value.microphone.wish:
+                    self._change(microphone=replace(self.state.value.microphone, wish=False))
+                raise
+
+    def sample(self, now: float, statistics: bool) -> None:
+        """Take levels (10 times a second) and, when asked, statistics into the state."""
+        state = without_old_reactions(self.state.value, now)
+        if state.phase is CallPhase.LEFT:
+            return
+        people = people_by_number(state.room)
+        media = self._media.current
+        levels = {
+            people[number]: level.level_dbfs
+            for number, level in self._pulse.items()
+            if number in people and level.level_dbfs > -96.0
+        }
+        if media is not None and media.connected:
+            levels.update(
+                {people[n]: level for n, level in media.levels().items() if n in people and level > -96.0}
+            )
+            if state.microphone.open:
+                levels[state.me] = media.own_level_dbfs
+        speaking = frozenset(
+            people[number] for number, level in self._pulse.items() if level.speaking and number in people
+        )
+        dominant = people.get(self._dominant) if self._dominant is not None else None
+        state = with_levels(state, levels, speaking, dominant)
+        self._typing = {user: one for user, one in self._typing.items() if now - one[1] < TYPING_SECONDS}
+        typing = tuple(name for user, (name, _) in self._typing.items() if user != state.me)
+        if typing != state.typing:
+            state = replace(state, typing=typing)
+        if statistics and media is not None and media.connected:
+            measured = media.statistics()
+            sampled = call_statistics(measured, people, now, state.statistics, self._bytes)
+            self._bytes = (measured.sent.bytes, measured.received.bytes)
+            state = replace(state, statistics=sampled)
+        self._set(state)
+
+    def set_volume(self, user: UserId, gain: float) -> None:
+        """Make one person louder or softer for us, now and whenever they are heard again."""
+        self._change(volumes={**self.state.value.volumes, user: gain})
+        self._apply_volumes()
+
+    def number_of(self, user: UserId) -> int | None:
+        """Return the number under which `user` is heard here."""
+        room = self.state.value.room
+        person = None if room is None else room.participants.get(user)
+        return None if person is None else person.number
+
+    def user_of(self, number: int) -> UserId | None:
+        """Return who is heard under `number` here."""
+        room = self.state.value.room
+        people = {} if room is None else room.participants
+        return next((user for user, person in people.items() if person.number == number), None)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run `work` beside; a refusal becomes a notice."""
+
+        async def run() -> None:
+            try:
+                await work
+            except GreenroomError as error:
+                self._set(with_notice(self.state.value, str(error), "warning", time.time()))
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    # ---- state, and what follows from it
+
+    def _media_changed(self, phase: MediaPhase, _reason: str) -> None:
+        state = self.state.value
+        if state.phase is CallPhase.LEFT:
+            return
+        self._change(media=phase)
+        if phase is MediaPhase.CONNECTED:
+            self._apply_volumes()
+
+    def _apply_volumes(self) -> None:
+        for user, gain in self.state.value.volumes.items():
+            number = self.number_of(user)
+            if number is not None:
+                self._playout.set_person_gain(self.cid, number, gain)
+
+    def _change(self, **fields: Any) -> None:
+        self._set(replace(self.state.value, **fields))
+
+    def _set(self, state: CallState) -> None:
+        before = self.state.value
+        if state is before:
+            return
+        state = self._with_microphone(state)
+        self._media.set_microphone(state.microphone.open)
+        self.state.set(state)
+        self._owner.call_changed(self.cid, state)
+        room = state.room
+        if room is not before.room and state.volumes and _numbers_changed(before.room, room):
+            self._apply_volumes()
+        self._reconcile(state)
+
+    def _with_microphone(self, state: CallState) -> CallState:
+        microphone = effective_microphone(
+            state.microphone.wish,
+            state.room,
+            state.me,
+            phase=CallPhase.JOINED if state.phase is CallPhase.RECONNECTING else state.phase,
+            media=state.media,
+            suspended=state.suspended,
+        )
+        return state if microphone == state.microphone else replace(state, microphone=microphone)
+
+    def _reconcile(self, state: CallState) -> None:
+        """Tell the room our wish when it believes another one, e.g. after we had to join again."""
+        myself = state.myself
+        if (
+            state.phase is not CallPhase.JOINED
+            or myself is None
+            or state.room is None
+            or myself.microphone == state.microphone.wish
+            or self._told == state.microphone.wish
+            or (state.microphone.wish and not may(state.room, state.me, Capability.SEND_AUDIO))
+        ):
+            return
+        self._told = state.microphone.wish
+        self.spawn(self._tell_microphone())
+
+
+def _numbers_changed(before: Room | None, after: Room | None) -> bool:
+    return people_by_number(before).keys() != people_by_number(after).keys()
