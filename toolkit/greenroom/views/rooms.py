@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
+
 import msgspec
 
-from greenroom.protocol.ids import Cid
+from greenroom.errors import Malformed
+from greenroom.protocol.ids import Cid, is_cid
 from greenroom.protocol.wire import RoomPreview
 from greenroom.state.engine import ClientState
 from greenroom.views.words import count, duration, enumerate_names
@@ -55,3 +59,18 @@ def _row(room: RoomPreview, joined: bool, now: float) -> RoomRow:
         count(room.hands, "hand") if room.hands else "",
         joined,
     )
+
+
+def named_cid(title: str, call_type: str = "audio_room") -> Cid:
+    """Return the id for a room called `title`: `Weekly meet-up` becomes `audio_room:weekly-meet-up`.
+
+    A whole `type:id` is taken as it is. Raises `Malformed` when nothing of the title can be part of an id.
+    """
+    words = title.strip()
+    if is_cid(words):
+        return Cid(words)
+    plain = unicodedata.normalize("NFKD", words).encode("ascii", "ignore").decode().lower()
+    slug = re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:48].strip("-")
+    if not slug:
+        raise Malformed("a room needs a title with a letter or a digit from a to z, 0 to 9")
+    return Cid(f"{call_type}:{slug}")

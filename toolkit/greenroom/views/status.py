@@ -28,7 +28,8 @@ def status_words(call: CallState, now: float) -> str:
     if room.ended_at is not None:
         return "ended"
     live = "backstage" if not room.live else "live"
-    since = f" for {duration(now - room.live_since)}" if room.live and room.live_since is not None else ""
+    live_seconds = 0.0 if not room.live or room.live_since is None else now - room.live_since
+    since = f" for {duration(live_seconds)}" if live_seconds >= 1.0 else ""
     people = max(room.counts.participants, len(room.participants))
     speaking = f" · {len(call.speaking)} speaking" if call.speaking else ""
     return f"{live}{since}{speaking} · {count(people, 'person', 'people')}{_sound(call)}"
@@ -47,20 +48,22 @@ def microphone_words(call: CallState) -> str:
 
 
 def statistics_line(call: CallState) -> str:
-    """Return the numbers of the last two seconds in a line; empty until there are some."""
+    """Return the numbers of the last two seconds in a line of 80 columns; empty until there are some.
+
+    Jitter, buffer and round trip time (rtt) are in milliseconds.
+    """
     numbers = call.statistics
     if numbers is None:
         return ""
     parts = [
-        f"↓ {numbers.received_kbps:.0f} kb/s",
-        f"↑ {numbers.sent_kbps:.0f} kb/s",
+        f"↓{numbers.received_kbps:.0f} ↑{numbers.sent_kbps:.0f} kb/s",
         f"lost {_share(numbers.packets_lost, numbers.packets_lost + numbers.packets_received)}",
         f"concealed {numbers.concealed_ratio:.1%}",
-        f"jitter {numbers.jitter_ms:.0f} ms",
-        f"buffer {numbers.buffer_ms:.0f} ms",
     ]
+    times = [f"jitter {numbers.jitter_ms:.0f}", f"buffer {numbers.buffer_ms:.0f}"]
     if numbers.rtt_ms is not None:
-        parts.append(f"round trip {numbers.rtt_ms:.0f} ms")
+        times.append(f"rtt {numbers.rtt_ms:.0f}")
+    parts.append(f"{', '.join(times)} ms")
     return " · ".join(parts)
 
 

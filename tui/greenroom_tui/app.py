@@ -1,0 +1,212 @@
+"""The dashboard: follows the engine's state, shows a lobby and rooms, passes requests on."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, ClassVar
+
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.command import Provider
+from textual.screen import Screen
+
+from greenroom.errors import GreenroomError
+from greenroom.protocol.ids import Cid
+from greenroom.protocol.requests import Leave, Request
+from greenroom.protocol.wire import Signal
+from greenroom.state.call import CallPhase
+from greenroom.state.engine import ClientState
+from greenroom_tui.commands import Commands
+from greenroom_tui.engine import Engine
+from greenroom_tui.screens.base import RoomsideScreen
+from greenroom_tui.screens.lobby import LobbyScreen
+from greenroom_tui.screens.room import RoomScreen
+from greenroom_tui.screens.share import ShareScreen
+from greenroom_tui.terminal import TerminalDriver
+from greenroom_tui.themes import THEMES
+
+FRAMES_A_SECOND = 15
+LEAVE_SECONDS = 2.0
+HERE = (CallPhase.JOINING, CallPhase.JOINED, CallPhase.RECONNECTING)
+
+LinkOf = Callable[[Cid], str | Awaitable[str]]
+"""Gives the link by which somebody else can join a room."""
+
+
+class DashboardApp(App[None]):
+    """Shows what `engine` knows, at most 15 times a second, the newest state first and last.
+
+    `cid` is entered at the start. `link` makes the link of a room; without it there is none to show.
+    """
+
+    CSS_PATH = "greenroom.tcss"
+    TITLE = "Greenroom"
+    ENABLE_COMMAND_PALETTE = True
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {Commands}
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+q", "leave_and_quit", show=False, priority=True),
+        Binding("ctrl+c", "leave_and_quit", show=False, priority=True),
+    ]
+
+    def __init__(self, engine: Engine, *, cid: Cid | None = None, link: LinkOf | None = None) -> None:
+        super().__init__(driver_class=TerminalDriver)
+        self._engine = engine
+        self._first = cid
+        self._link = link
+        self._shown: tuple[ClientState, int] | None = None
+        self._leaving = False
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+
+    # ---- Textual
+
+    def get_theme_variable_defaults(self) -> dict[str, str]:
+        return THEMES[0].variables
+
+    def get_default_screen(self) -> Screen[None]:
+        return LobbyScreen()
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        return ()
+
+    def on_mount(self) -> None:
+        self.follow()
+        self.set_interval(1 / FRAMES_A_SECOND, self.follow)
+        self.run_worker(self._watch(), exit_on_error=False)
+        if self._first is not None:
+            self.enter(self._first)
+
+    # ---- state flows in
+
+    @property
+    def engine_state(self) -> ClientState:
+        """The newest state of the engine."""
+        return self._engine.state.value
+
+    def follow(self) -> None:
+        """Show the newest state, if it or the second is new."""
+        state, now = self.engine_state, time.time()
+        if self._shown is not None and self._shown[0] is state and self._shown[1] == int(now):
+            return
+        self._shown = (state, int(now))
+        for screen in self.screen_stack:
+            if isinstance(screen, RoomsideScreen) and screen.is_mounted:
+                screen.show(state, now)
+
+    # ---- requests flow out
+
+    def perform(self, cid: Cid, request: Request | Signal) -> None:
+        """Ask the engine; a refusal becomes a notice."""
+        self.run_worker(self._perform(cid, request), exit_on_error=False)
+
+    def enter(self, cid: Cid, *, create: bool = False, title: str = "") -> None:
+        """Go into a room, joining it unless we are in it."""
+        call = self.engine_state.calls.get(cid)
+        if call is not None and call.phase in HERE:
+            self.show_room(cid)
+        else:
+            self.run_worker(self._join(cid, create, title), exit_on_error=False)
+
+    def show_room(self, cid: Cid) -> None:
+        """Put the screen of a room on top."""
+        top = self.screen
+        if isinstance(top, RoomScreen) and top.cid == cid:
+            return
+        if isinstance(top, RoomScreen):
+            self.pop_screen()
+        screen = RoomScreen(cid)
+        self.push_screen(screen)
+
+    def share(self, cid: Cid) -> None:
+        """Show the link of a room."""
+        self.run_worker(self._share(cid), exit_on_error=False)
+
+    def say(self, words: str, tone: str = "info") -> None:
+        """Tell the person something, on the screen they look at."""
+        for screen in reversed(self.screen_stack):
+            if isinstance(screen, RoomsideScreen):
+                screen.say(words, tone)
+                return
+
+    # ---- the dashboard's own keys
+
+    def action_next_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        here = names.index(self.theme) if self.theme in names else -1
+        self.theme = names[(here + 1) % len(names)]
+
+    def action_palette(self) -> None:
+        self.action_command_palette()
+
+    def action_leave_and_quit(self) -> None:
+        if not self._leaving:
+            self._leaving = True
+            self.run_worker(self._leave_and_quit(), exit_on_error=False)
+
+    def terminal_gone(self) -> None:
+        """The terminal was closed under us: leave as if asked to."""
+        self.action_leave_and_quit()
+
+    # ---- what may wait
+
+    async def _watch(self) -> None:
+        await self._ask(self._engine.watch_rooms())
+
+    async def _perform(self, cid: Cid, request: Request | Signal) -> None:
+        try:
+            call = self._engine.call(cid)
+        except (GreenroomError, KeyError):
+            self.say("you are not in this room", "warning")
+            return
+        await self._ask(call.leave() if isinstance(request, Leave) else call.perform(request))
+
+    async def _join(self, cid: Cid, create: bool, title: str) -> None:
+        self.say(f"entering {cid}…")
+        if await self._ask(self._engine.join(cid, create=create, title=title)):
+            self.say("")
+            self.show_room(cid)
+
+    async def _share(self, cid: Cid) -> None:
+        if self._link is None:
+            self.say("this room has no link: the server has no web page", "warning")
+            return
+        call = self.engine_state.calls.get(cid)
+        title = cid if call is None or call.room is None else call.room.title
+        try:
+            link = self._link(cid)
+            shown = link if isinstance(link, str) else await link
+        except GreenroomError as error:
+            self.say(str(error), "warning")
+            return
+        self.push_screen(ShareScreen(title, shown))
+
+    async def _ask(self, question: Awaitable[object]) -> bool:
+        """Wait for `question`; say why when the answer is no."""
+        try:
+            await question
+        except GreenroomError as error:
+            self.say(str(error), "warning")
+            return False
+        except (OSError, TimeoutError):
+            self.say("the server did not answer; try again", "bad")
+            return False
+        return True
+
+    async def _leave_and_quit(self) -> None:
+        """Leave every call, waiting a moment for the server to know, then close."""
+        here = [cid for cid, call in self.engine_state.calls.items() if call.phase in HERE]
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await asyncio.gather(*(self._leave(cid) for cid in here))
+        except TimeoutError:
+            pass  # the server sees the connection close and counts us out by itself
+        self.exit()
+
+    async def _leave(self, cid: Cid) -> None:
+        try:
+            await self._engine.call(cid).leave()
+        except (GreenroomError, KeyError, OSError):
+            pass  # whoever quits need not be told that a room had already ended
