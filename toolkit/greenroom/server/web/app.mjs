@@ -1,8 +1,8 @@
 // Greenroom's page, put together: the link, the connection, the sound, the state and the screen.
 
-import { Connection, PROTOCOL_VERSION, Refused } from "./connection.mjs";
+import { Connection, Refused, sentence } from "./connection.mjs";
 import { $, element, setIcon } from "./dom.mjs";
-import { addressOf, forgetToken, joinToken, takeLink } from "./link.mjs";
+import { addressOf, firstMessage, keepResume, takeLink } from "./link.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { soundState } from "./rows.mjs";
 import { draw, drawMyLevel, say } from "./screen.mjs";
@@ -22,7 +22,6 @@ const link = takeLink();
 let state = startState(link.cid);
 let connection = null;
 let sound = null;
-let resume = null;
 let attempts = 0;
 let remediaTimer = null;
 let silentMs = 0;
@@ -52,7 +51,6 @@ const soundNow = () => soundState(state, { blocked: sound?.measure().blocked ?? 
 async function enter(name) {
   set({ ...startState(link.cid), phase: "joining", name });
   rememberName(name);
-  resume = null;
   sound?.close();
   sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
   sound.unlock();
@@ -70,19 +68,10 @@ function rememberName(name) {
   }
 }
 
-async function hello(refused) {
-  if (refused !== null) resume = null; // what can be resumed has an end; the token that made it may still be good
-  if (refused === "authenticate") forgetToken(link);
+function hello(refused) {
   const { replica } = state;
-  if (resume !== null)
-    return {
-      type: "resume",
-      version: PROTOCOL_VERSION,
-      resume_token: resume,
-      seen: replica.room === null ? {} : { [link.cid]: [replica.epoch, replica.seq] },
-    };
-  const token = await joinToken(link, state.name);
-  return { type: "authenticate", version: PROTOCOL_VERSION, token, client: "browser", name: state.name };
+  const seen = replica.room === null ? {} : { [link.cid]: [replica.epoch, replica.seq] };
+  return firstMessage(link, state.name, refused, seen);
 }
 
 function onMessage(message) {
@@ -97,13 +86,13 @@ function onMessage(message) {
 }
 
 async function welcomed({ resume_token, resumed }) {
-  resume = resume_token;
+  keepResume(link, resume_token);
   if (resumed.includes(link.cid)) return comeIn(false);
   try {
     await connection.do(link.cid, { do: "join" });
   } catch (error) {
     if (error.reason === "unavailable") return;
-    return state.phase === "joining" ? turnedAway(error.message) : endWith(error.message);
+    return state.phase === "joining" ? turnedAway(sentence(error.message)) : endWith(sentence(error.message));
   }
   comeIn(true);
 }
@@ -229,8 +218,6 @@ async function request(value) {
     return false;
   }
 }
-
-const sentence = (words) => words.charAt(0).toLocaleUpperCase() + words.slice(1) + (/[.!?…]$/u.test(words) ? "" : ".");
 
 async function leaveRoom() {
   await Promise.race([request({ do: "leave" }), new Promise((resolve) => setTimeout(resolve, 1_000))]);

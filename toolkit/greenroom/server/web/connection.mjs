@@ -29,6 +29,10 @@ export class Refused extends Error {
   }
 }
 
+/** `words` as a sentence: the server's begin in lower case and end without a full stop. */
+export const sentence = (words) =>
+  words.charAt(0).toLocaleUpperCase() + words.slice(1) + (/[.!?…]$/u.test(words) ? "" : ".");
+
 const unavailable = (message) => new Refused({ reason: "unavailable", message });
 
 /** A name for one request; `crypto.randomUUID` does not exist on plain http. */
@@ -50,7 +54,7 @@ export class Connection {
   #pending = new Map();
   #refused = null;
   #attempt = 0;
-  #retrySeconds = null;
+  #goodbye = null;
   #timer = null;
   #heartbeat = null;
   #heardAt = 0;
@@ -140,6 +144,7 @@ export class Connection {
     }
     if (this.#closed || this.#socket !== null) return;
     const socket = new WebSocket(this.#address);
+    this.#goodbye = null;
     this.#socket = socket;
     const opening = setTimeout(() => this.#lost(socket, 0), OPENING_SECONDS * 1000);
     socket.onopen = () => socket.send(JSON.stringify(hello));
@@ -162,7 +167,6 @@ export class Connection {
       case "welcome":
         this.#online = true;
         this.#attempt = 0;
-        this.#retrySeconds = null;
         this.#refused = null;
         this.#heartbeat = setInterval(() => this.#beat(), message.heartbeat_seconds * 1000);
         this.#onMessage(message);
@@ -179,7 +183,7 @@ export class Connection {
         this.#settle(message.op, null, new Refused(message.refusal));
         break;
       case "goodbye":
-        this.#retrySeconds = message.retry_seconds;
+        this.#goodbye = message;
         this.#onMessage(message);
         break;
       case "pong":
@@ -201,6 +205,8 @@ export class Connection {
     for (const [op, { repeat }] of this.#pending)
       if (!repeat) this.#settle(op, null, unavailable("The connection was lost."));
     if (FINAL.has(code)) return this.close(FINAL.get(code));
+    // A goodbye without a time to come back is for good, unless there is another way to say who we are.
+    if (this.#goodbye?.retry_seconds === null && code !== UNAUTHORIZED) return this.close(sentence(this.#goodbye.reason));
     if (code === UNAUTHORIZED && hello === "authenticate" && this.#attempt > 2)
       return this.close("The link is no longer valid. Ask for a new one.");
     this.#later();
@@ -218,7 +224,7 @@ export class Connection {
 
   #later() {
     if (this.#closed) return;
-    const seconds = Math.max(nextAttempt(this.#attempt, Math.random()), this.#retrySeconds ?? 0);
+    const seconds = Math.max(nextAttempt(this.#attempt, Math.random()), this.#goodbye?.retry_seconds ?? 0);
     this.#attempt += 1;
     this.#onPhase("reconnecting", { seconds, attempt: this.#attempt });
     clearTimeout(this.#timer);

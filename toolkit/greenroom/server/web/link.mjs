@@ -1,6 +1,6 @@
 // The link that led here: the room in its path, and a token in its fragment, which never reaches a server's log.
 
-import { Refused } from "./connection.mjs";
+import { PROTOCOL_VERSION, Refused } from "./connection.mjs";
 
 const PATIENCE_MS = 10_000;
 
@@ -10,7 +10,7 @@ export function takeLink() {
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
   const link = { cid: cidIn(location.pathname), kept: null };
   if (link.cid === null) return link;
-  if (token) keep(link, { token, guest: null });
+  if (token) keep(link, { token, resume: null, guest: null });
   else recall(link);
   return link;
 }
@@ -18,17 +18,28 @@ export function takeLink() {
 /** The address of the page of `room`, a cid or the part after its colon. */
 export const addressOf = (room) => `/r/${encodeURIComponent(room).replace("%3A", ":")}`;
 
-/** The server does not accept the token any more. */
-export function forgetToken(link) {
-  keep(link, link.kept && { ...link.kept, token: null });
+/** Keep what to come back with, so that a page that is loaded again is the same person. */
+export const keepResume = (link, resume) => keep(link, { ...link.kept, resume });
+
+/**
+ * The first message on a connection of `name`: to resume, else with a token. `refused` is the type of the one that the
+ * server did not accept, or null; `seen` is the last event known. Rejects with `Refused` when there is no way in.
+ */
+export async function firstMessage(link, name, refused, seen) {
+  if (link.kept && link.kept.guest !== null && link.kept.guest !== name) keep(link, null); // somebody else sits here now
+  if (refused === "resume") keep(link, { ...link.kept, resume: null });
+  if (refused === "authenticate") keep(link, { ...link.kept, token: null });
+  const resume = link.kept?.resume;
+  if (resume) return { type: "resume", version: PROTOCOL_VERSION, resume_token: resume, seen };
+  const token = await joinToken(link, name);
+  return { type: "authenticate", version: PROTOCOL_VERSION, token, client: "browser", name };
 }
 
-/** The token to come in with: from the link, from before, or a guest's. Rejects with `Refused`. */
-export async function joinToken(link, name) {
+async function joinToken(link, name) {
   const { token = null, guest = name } = link.kept ?? {};
-  const invited = guest === null;
-  if (token !== null && (invited || guest === name)) return token;
-  if (invited) throw new Refused({ reason: "unauthorized", message: "This link is no longer valid. Ask for a new one." });
+  if (token !== null) return token;
+  if (guest === null)
+    throw new Refused({ reason: "unauthorized", message: "This link is no longer valid. Ask for a new one." });
   let response;
   try {
     response = await fetch("/api/guest", {
@@ -47,11 +58,11 @@ export async function joinToken(link, name) {
       reason: response.status >= 500 || response.status === 429 ? "unavailable" : (body.reason ?? "unauthorized"),
       message: body.message ?? "The server does not let guests in.",
     });
-  keep(link, { token: body.token, guest: name });
+  keep(link, { token: body.token, resume: null, guest: name });
   return body.token;
 }
 
-/** Until this tab closes, a page that is loaded again is the same person. `guest`: the name a guest's token is for. */
+/** Until this tab closes: `token`, `resume`, and the name of the `guest` they are for (null came by a personal link). */
 function keep(link, kept) {
   link.kept = kept;
   try {
