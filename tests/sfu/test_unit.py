@@ -189,6 +189,7 @@ def test_a_flood_is_capped_and_the_others_are_not_hurt() -> None:
         heard = stage.hears(eve)
         assert heard.count(b"flood") <= 55 + 110 * seconds + 1
         assert heard.count(b"calm") == 50
+        assert [count.lost for count in eve.slots] == [0, 0, 0]  # what we capped is not their loss
 
 
 def test_a_line_has_640_kilobits_a_second() -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from greenroom.rtp.rtcp import ReportBlock
 from greenroom.rtp.sdp import Offer, OfferedLine
+from greenroom.rtp.sequence import sequence_distance
 from greenroom.sfu.activity import assumed_level
 from greenroom.sfu.dtls import DtlsConnection
 from greenroom.sfu.fanout import Address
@@ -41,6 +42,9 @@ class Line:
 
     __slots__ = (
         "_bytes",
+        "_capping",
+        "_left_out",
+        "_newest",
         "_packets",
         "_sources",
         "_sticky",
@@ -57,6 +61,9 @@ class Line:
         self.red_type = offered.red_type
         self.level_extension = offered.level_extension
         self.reception = Reception()
+        self._capping = False
+        self._left_out = 0
+        self._newest: int | None = None
         self._sources = frozenset(offered.sources)
         self._sticky: int | None = None
         self._packets = TokenBucket(LINE_PACKETS_PER_SECOND, LINE_PACKETS_PER_SECOND / 2, now)
@@ -77,7 +84,23 @@ class Line:
 
     def within_limits(self, size: int, now: float) -> bool:
         """Return whether a datagram of `size` bytes is within the line's share, and count it."""
-        return self._packets.take(1, now) and self._bytes.take(size, now)
+        within = self._packets.take(1, now) and self._bytes.take(size, now)
+        self._capping = self._capping or not within
+        return within
+
+    def renumbered(self, sequence: int) -> int:
+        """Return the packet's number without a gap for those we capped: it is not the listeners' loss."""
+        ahead = 1 if self._newest is None else sequence_distance(self._newest, sequence)
+        if self._capping and ahead > 1:
+            self._left_out += ahead - 1
+        if ahead > 0:
+            self._newest = sequence
+            self._capping = False
+        return sequence - self._left_out & 0xFFFF
+
+    def capped(self) -> None:
+        """A datagram of this line was not even decrypted: there were too many."""
+        self._capping = True
 
     def level_of(self, extensions: tuple[tuple[int, bytes], ...], payload_bytes: int) -> int:
         """Return the level of a frame in dBov, assumed from its size when it carries none."""

@@ -265,7 +265,11 @@ class ForwardingUnit:
         self.counters.received += 1
         line = peer.line
         ssrc = int.from_bytes(datagram[8:12], "big")
-        if line is None or not line.owns(ssrc, now) or not peer.may_decrypt(now):
+        if line is None or not line.owns(ssrc, now):
+            self.counters.refused += 1
+            return
+        if not peer.may_decrypt(now):
+            line.capped()
             self.counters.refused += 1
             return
         try:
@@ -293,7 +297,7 @@ class ForwardingUnit:
             room.name,
             peer.number,
             ssrc,
-            packet.sequence,
+            line.renumbered(packet.sequence),
             packet.timestamp,
             packet.marker,
             packet.payload_type,
