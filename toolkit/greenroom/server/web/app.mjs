@@ -1,7 +1,8 @@
 // Greenroom's page, put together: the link, the connection, the sound, the state and the screen.
 
 import { Connection, Refused, sentence } from "./connection.mjs";
-import { $, element, setIcon } from "./dom.mjs";
+import { bindControls, rememberName } from "./controls.mjs";
+import { $ } from "./dom.mjs";
 import { addressOf, firstMessage, keepResume, takeLink } from "./link.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { soundState } from "./rows.mjs";
@@ -10,12 +11,9 @@ import { MicrophoneUnavailable, Sound } from "./sound.mjs";
 import { can, dismiss, expire, hear, leave, microphoneOpen, notify, roomOf, startState } from "./state.mjs";
 import { SPEAK } from "./room.mjs";
 
-const EMOJI = ["👏", "❤️", "😂", "🎉", "👍", "🤔"];
-const EMOJI_WORDS = ["Applause", "Heart", "Laughter", "Celebration", "Thumbs up", "Thinking"];
 const LEVELS_EVERY_MS = 100;
 const LOOK_EVERY_MS = 1_000;
 const HEAL_MS = 6_000;
-const TYPING_EVERY_MS = 3_000;
 const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
 
 const link = takeLink();
@@ -44,13 +42,12 @@ function redraw() {
   draw(state, soundNow(), now(), { request, dismiss: (id) => set(dismiss(state, id)) });
 }
 
-const soundNow = () => soundState(state, { blocked: sound?.measure().blocked ?? false, volume, silentMs });
+const soundNow = () => soundState(state, { blocked: sound?.blocked ?? false, volume, silentMs });
 
 // ---- coming in
 
-async function enter(name) {
+function enter(name) {
   set({ ...startState(link.cid), phase: "joining", name });
-  rememberName(name);
   sound?.close();
   sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
   sound.unlock();
@@ -58,14 +55,6 @@ async function enter(name) {
   const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
   connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
   connection.open();
-}
-
-function rememberName(name) {
-  try {
-    localStorage.setItem("greenroom.name", name);
-  } catch {
-    // a browser that keeps nothing asks for the name again next time
-  }
 }
 
 function hello(refused) {
@@ -224,87 +213,7 @@ async function leaveRoom() {
   endWith("You left the room.");
 }
 
-// ---- the page
-
-function listen() {
-  try {
-    $("name").value = localStorage.getItem("greenroom.name") ?? "";
-  } catch {
-    // nothing kept
-  }
-  for (const id of ["which", "which-label"]) $(id).hidden = link.cid !== null;
-  $("which").required = link.cid === null;
-  $("door-form").addEventListener("submit", (event) => {
-    event.preventDefault();
-    const name = $("name").value.trim();
-    const room = $("which").value.trim();
-    if (link.cid === null && room) {
-      rememberName(name);
-      location.assign(addressOf(room));
-    } else if (link.cid !== null && name && state.phase !== "joining") enter(name);
-  });
-  $("again").addEventListener("click", () => enter(state.name));
-  $("leave").addEventListener("click", leaveRoom);
-  $("unlock").addEventListener("click", () => {
-    sound.unlock();
-    setTimeout(redraw, 200);
-  });
-  $("accept").addEventListener("click", () => request({ do: "accept_invitation" }));
-  $("decline").addEventListener("click", () => request({ do: "decline_invitation" }));
-  $("main-action").addEventListener("click", ({ currentTarget }) => {
-    if (currentTarget.dataset.what === "microphone") toggleMicrophone();
-    else request({ do: currentTarget.dataset.on === "true" ? "withdraw_hand" : "raise_hand" });
-  });
-  listenToChat();
-  listenToVolume();
-  $("reactions").append(
-    ...EMOJI.map((emoji, place) =>
-      element("button", {
-        type: "button",
-        textContent: emoji,
-        ariaLabel: EMOJI_WORDS[place],
-        onclick: () => connection?.tell({ type: "emit", cid: link.cid, signal: { signal: "reaction", emoji } }),
-      }),
-    ),
-  );
-  window.addEventListener("online", () => connection?.hurry());
-  document.addEventListener("visibilitychange", () => {
-    if (document.visibilityState === "visible") connection?.hurry();
-  });
-  window.addEventListener("pagehide", () => connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } }));
-  setInterval(drawMeters, LEVELS_EVERY_MS);
-  setInterval(look, LOOK_EVERY_MS);
-}
-
-function listenToChat() {
-  let toldAt = -TYPING_EVERY_MS;
-  $("chat-form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const text = $("message").value;
-    if (!text.trim()) return;
-    $("message").value = "";
-    toldAt = -TYPING_EVERY_MS;
-    if (!(await request({ do: "post_message", text })) && $("message").value === "") $("message").value = text;
-  });
-  $("message").addEventListener("input", () => {
-    if (now() - toldAt < TYPING_EVERY_MS || $("message").value === "") return;
-    toldAt = now();
-    connection?.tell({ type: "emit", cid: link.cid, signal: { signal: "typing" } });
-  });
-}
-
-function listenToVolume() {
-  const apply = (silenced) => {
-    volume = silenced ? 0 : Number($("volume").value) / 100;
-    sound?.setVolume(volume);
-    const button = $("mute-here");
-    button.setAttribute("aria-pressed", String(silenced));
-    setIcon(button.firstElementChild, volume === 0 ? "sound-off" : "sound");
-    redraw();
-  };
-  $("volume").addEventListener("input", () => apply(false));
-  $("mute-here").addEventListener("click", ({ currentTarget }) => apply(currentTarget.getAttribute("aria-pressed") !== "true"));
-}
+// ---- the clock
 
 function drawMeters() {
   if (state.phase !== "joined" || document.visibilityState === "hidden") return;
@@ -329,5 +238,30 @@ async function look() {
   redraw();
 }
 
-listen();
+bindControls({
+  room: link.cid,
+  enter(name, room) {
+    rememberName(name);
+    if (link.cid === null) location.assign(addressOf(room));
+    else if (state.phase !== "joining") enter(name);
+  },
+  again: () => enter(state.name),
+  leave: leaveRoom,
+  unlock() {
+    sound.unlock();
+    setTimeout(redraw, 200);
+  },
+  request,
+  emit: (signal) => connection?.tell({ type: "emit", cid: link.cid, signal }),
+  microphone: toggleMicrophone,
+  setVolume(chosen) {
+    volume = chosen;
+    sound?.setVolume(volume);
+    redraw();
+  },
+  hurry: () => connection?.hurry(),
+  goodbye: () => connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } }),
+});
+setInterval(drawMeters, LEVELS_EVERY_MS);
+setInterval(look, LOOK_EVERY_MS);
 redraw();

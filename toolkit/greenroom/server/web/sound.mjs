@@ -135,8 +135,8 @@ export class Sound {
   }
 
   /**
-   * What is heard and said right now: `heard` maps numbers of people to dBFS, `mine` is the open microphone's level
-   * or null, `blocked` whether the browser holds the sound back.
+   * What is heard and said right now: `heard` maps numbers of people to dBFS, `mine` is the open microphone's level or
+   * null.
    */
   measure() {
     const heard = new Map();
@@ -146,7 +146,7 @@ export class Sound {
       if (!source || newest - source.timestamp > HEARD_WITHIN_MS) continue;
       heard.set(source.source, Math.max(heard.get(source.source) ?? FLOOR_DBFS, meter()));
     }
-    return { heard, mine: this.#captureMeter?.meter() ?? null, blocked: this.#blocked };
+    return { heard, mine: this.#captureMeter?.meter() ?? null };
   }
 
   /** How many packets of sound arrived since the connection began. */
@@ -157,7 +157,8 @@ export class Sound {
     return packets;
   }
 
-  get #blocked() {
+  /** Whether the browser holds the sound back until there is a click. */
+  get blocked() {
     return (
       this.#context?.state !== "running" || this.#slots.some(({ element }) => element.srcObject !== null && element.paused)
     );
