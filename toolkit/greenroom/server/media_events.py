@@ -1,0 +1,132 @@
+"""What media workers report, told to the rooms: levels, who dominates, quality, lost sound, who spoke how long."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from greenroom.policies.quality import QualityTrack, grade, next_quality
+from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.room import Room, on_stage
+from greenroom.protocol.wire import MediaLost, PersonLevel, PersonQuality, Pulse, encode
+from greenroom.sfu.control import (
+    DominantChanged,
+    Levels,
+    Loss,
+    MediaEvent,
+    PeerDown,
+    Spoke,
+    WorkerDied,
+)
+from greenroom.storage.base import Add, Row
+
+if TYPE_CHECKING:
+    from greenroom.server.house import House
+
+WORDS = {
+    "consent expired": "nothing was heard of your connection for too long",
+    "never connected": "sound could not get through; a firewall may block UDP",
+    "fingerprint mismatch": "somebody else answered in your place",
+    "handshake failed": "the encrypted connection could not be made",
+}
+
+
+class MediaEvents:
+    """Turns events of the media engine into what rooms are told and what is kept."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._levels: dict[Cid, tuple[PersonLevel, ...]] = {}
+        self._dominant: dict[Cid, int | None] = {}
+        self._quality: dict[tuple[Cid, UserId], QualityTrack] = {}
+
+    def happened(self, event: MediaEvent) -> None:
+        """Take one event; never raises."""
+        match event:
+            case Levels(room, speakers):
+                levels = tuple(PersonLevel(s.number, float(s.level_dbov), s.voice) for s in speakers)
+                if levels or self._levels.get(Cid(room)):
+                    self._levels[Cid(room)] = levels
+                    self._pulse(Cid(room))
+            case DominantChanged(room, number):
+                self._dominant[Cid(room)] = number
+                self._pulse(Cid(room))
+            case Loss():
+                self._loss(event)
+            case Spoke():
+                self._spoke(event)
+            case PeerDown(peer, reason):
+                self._down(peer, WORDS.get(reason, "the sound connection was closed"))
+            case WorkerDied(_, peers):
+                for peer in peers:
+                    self._down(peer, "the media worker was replaced; connect sound again")
+            case _:
+                pass
+
+    def forget(self, cid: Cid, user: UserId) -> None:
+        """Forget what is known of one person's connection."""
+        self._quality.pop((cid, user), None)
+
+    def forget_room(self, cid: Cid) -> None:
+        """Forget what is known of a room's sound."""
+        self._levels.pop(cid, None)
+        self._dominant.pop(cid, None)
+
+    def _pulse(self, cid: Cid) -> None:
+        room = self._house.hosted(cid)
+        if room is not None:
+            pulse = Pulse(cid, self._levels.get(cid, ()), self._dominant.get(cid))
+            room.tell_latest(("pulse", cid), encode(pulse))
+
+    def _loss(self, loss: Loss) -> None:
+        owner = self._house.sound.owner(loss.peer)
+        hosted = None if owner is None else self._house.hosted(owner[0])
+        room = None if hosted is None else hosted.committed
+        if owner is None or hosted is None or room is None:
+            return
+        cid, user = owner
+        before = self._quality.get(owner, QualityTrack())
+        after = self._quality[owner] = next_quality(
+            before, grade(loss.fraction_lost, loss.jitter_ms, loss.rtt_ms)
+        )
+        speaks = on_stage(room, user)
+        if after.shown is not before.shown:
+            frame = encode(PersonQuality(cid, user, after.shown))
+            # Everybody sees how well the stage is connected; of the audience, each their own.
+            hosted.tell_latest(("quality", cid, user), frame, only=None if speaks else user)
+        if speaks or after.shown is not before.shown:
+            self._house.writer.journal(
+                Add(
+                    "quality",
+                    {
+                        "cid": cid,
+                        "user": user,
+                        "at": time.time(),
+                        "fraction_lost": loss.fraction_lost,
+                        "jitter_ms": loss.jitter_ms,
+                        "rtt_ms": loss.rtt_ms,
+                    },
+                )
+            )
+
+    def _spoke(self, spoke: Spoke) -> None:
+        hosted = self._house.hosted(Cid(spoke.room))
+        room = None if hosted is None else hosted.committed
+        user = None if room is None else _user_of(room, spoke.number)
+        if hosted is None or user is None:
+            return
+        seconds = max(0.0, spoke.ended - spoke.started)
+        hosted.talked_seconds[user] = hosted.talked_seconds.get(user, 0.0) + seconds
+        ended_at = time.time() - max(0.0, time.monotonic() - spoke.ended)
+        row: Row = {"cid": hosted.cid, "user": user, "started_at": ended_at - seconds, "ended_at": ended_at}
+        self._house.writer.journal(Add("spoken", row))
+
+    def _down(self, peer: str, words: str) -> None:
+        owner = self._house.sound.forget(peer)
+        if owner is not None and (room := self._house.hosted(owner[0])) is not None:
+            room.tell(owner[1], encode(MediaLost(owner[0], words)))
+
+
+def _user_of(room: Room, number: int) -> UserId | None:
+    people = room.participants.items()
+    return next((user for user, participant in people if participant.number == number), None)
