@@ -27,7 +27,7 @@ from greenroom.server.house import House
 from greenroom.server.options import ServeOptions, check, on_loopback
 from greenroom.server.tokens import MAX_LIFE_SECONDS, load_keys, mint
 from greenroom.sfu.base import MediaEngine
-from greenroom.storage.sql import SqlRepository, sqlite_url
+from greenroom.storage.base import Repository
 
 log = logging.getLogger(__name__)
 COME_BACK_SECONDS = 1.0
@@ -81,10 +81,14 @@ class Server:
         listening = _listen(options)
         stack.callback(listening.close)
         port = listening.getsockname()[1]
-        engine = await _start_media(options, stack)
-        house = House(
-            options, keys, SqlRepository(options.database or sqlite_url(directory / "greenroom.db")), engine
-        )
+        media = asyncio.create_task(_start_media(options, stack))
+        try:
+            repository = await _repository(options.database, directory)
+        except BaseException:
+            media.cancel()
+            await asyncio.gather(media, return_exceptions=True)
+            raise
+        house = House(options, keys, repository, await media)
         stack.push_async_callback(house.close)
         await house.open()
         self._house = house
@@ -188,6 +192,18 @@ def _listen(options: ServeOptions) -> socket.socket:
         ) from None
     listening.setblocking(False)
     return listening
+
+
+async def _repository(database: str, directory: Path) -> Repository:
+    def load() -> Repository:
+        from greenroom.storage.sql import (
+            SqlRepository,
+            sqlite_url,
+        )  # takes a second, while the media workers start
+
+        return SqlRepository(database or sqlite_url(directory / "greenroom.db"))
+
+    return await asyncio.to_thread(load)
 
 
 async def _start_media(options: ServeOptions, stack: contextlib.AsyncExitStack) -> MediaEngine | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from greenroom.errors import StorageFailed
+from greenroom.storage.schema import metadata
 
 HEAD = "0001"
 KNOWN = (HEAD,)
@@ -17,6 +18,9 @@ def migrate(connection: sa.Connection) -> None:
     """Upgrade the database behind `connection` to `HEAD`. Raises `StorageFailed` when a newer Greenroom wrote it."""
     at = _version(connection)
     if at == HEAD:
+        return
+    if at is None and not sa.inspect(connection).get_table_names():
+        _make(connection)
         return
     if at is not None and at not in KNOWN:
         raise StorageFailed(
@@ -30,6 +34,14 @@ def migrate(connection: sa.Connection) -> None:
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
+
+
+def _make(connection: sa.Connection) -> None:
+    """Make the tables of a new database at once; a test holds that migrating makes the same."""
+    metadata.create_all(connection)
+    version = sa.table("alembic_version", sa.column("version_num"))
+    connection.execute(sa.text("CREATE TABLE alembic_version (version_num VARCHAR(32) NOT NULL PRIMARY KEY)"))
+    connection.execute(sa.insert(version).values(version_num=HEAD))
 
 
 def _version(connection: sa.Connection) -> str | None:
