@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
+from greenroom.errors import MediaFailed
 from greenroom.lab.light_client import Credentials, Crowd, LightClient
 from greenroom.sfu.base import MediaEngine, MediaRefused
 from greenroom.sfu.control import MediaEvent, PeerDown, PeerUp, SpeakerLoss, WorkerDied, WorkerReplaced
@@ -105,6 +106,20 @@ async def test_an_offer_that_cannot_be_answered_is_refused_with_a_reason() -> No
         await pool.set_forwarding("ann", True)
         await pool.disconnect("ann")
         await pool.close_room("room")
+
+
+async def test_a_host_that_has_no_address_is_said_so() -> None:
+    with pytest.raises(MediaFailed, match="nowhere"):
+        await MediaPool(host="nowhere.invalid").start()
+
+
+async def test_a_host_may_be_named() -> None:
+    async with MediaPool(host="localhost") as pool:
+        client = LightClient(credentials=CREDENTIALS)
+        client.accept(await pool.connect("ann", "room", 1, client.offer(), True))
+        assert client.server is not None
+        assert client.server[0] in ("127.0.0.1", "::1")
+        client.close()
 
 
 async def test_a_port_that_is_taken_is_said_so() -> None:

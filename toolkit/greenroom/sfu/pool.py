@@ -5,20 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import shutil
 import socket
-import subprocess
-import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from greenroom.errors import MediaFailed
 from greenroom.sfu.base import MediaEventHandler, MediaRefused
+from greenroom.sfu.child import ANSWER_SECONDS, WorkerGone, WorkerProcess
 from greenroom.sfu.control import (
     Answered,
     CloseRoom,
@@ -27,36 +23,23 @@ from greenroom.sfu.control import (
     Connect,
     Disconnect,
     DominantChanged,
-    Done,
     Failed,
-    FrameReader,
-    FromWorker,
     GetStatistics,
     Measured,
     MediaEvent,
     PeerDown,
-    Ready,
     Reply,
     SetForwarding,
     SetRelay,
     WorkerDied,
     WorkerReplaced,
     WorkerStatistics,
-    frame,
-    read_from_worker,
 )
 
-START_SECONDS = 15.0
-ANSWER_SECONDS = 10.0
-END_SECONDS = 2.0
 FIRST_RETRY_SECONDS = 0.1
 LONGEST_RETRY_SECONDS = 5.0
 
 log = logging.getLogger(__name__)
-
-
-class WorkerGone(MediaFailed):
-    """The media worker ended before it answered; establish the media again."""
 
 
 class MediaPool:
@@ -87,7 +70,7 @@ class MediaPool:
         self._announce = announce
         self._max_peers = max_peers_per_worker
         self._consent_seconds = consent_seconds
-        self._workers: list[_Worker | None] = [None] * workers
+        self._workers: list[WorkerProcess | None] = [None] * workers
         self._ready = [asyncio.Event() for _ in range(workers)]
         self._peers: dict[str, tuple[int, str]] = {}
         """Peer to (worker, room)."""
@@ -108,8 +91,10 @@ class MediaPool:
 
     async def start(self) -> None:
         """Start the workers; raises `MediaFailed` when one cannot listen."""
-        if self._announce is None:
-            self._announce = _reachable(self._host)
+        self._host = await _address_of(self._host)
+        self._announce = (
+            _reachable(self._host) if self._announce is None else await _address_of(self._announce)
+        )
         self._directory = await asyncio.to_thread(tempfile.mkdtemp, prefix="greenroom-")
         starts = [self._start_worker(index) for index in range(len(self._workers))]
         try:
@@ -251,7 +236,7 @@ class MediaPool:
             relay_directory=self._directory,
             consent_seconds=self._consent_seconds,
         )
-        worker = await _Worker.start(configuration, self._happened)
+        worker = await WorkerProcess.start(configuration, self._happened)
         self._workers[index] = worker
         task = asyncio.create_task(self._watch(index, worker), name=f"media worker {index}")
         self._tasks.add(task)
@@ -261,7 +246,7 @@ class MediaPool:
                 await self._tell(index, SetRelay(0, room, tuple(i for i in indexes if i != index)))
         self._ready[index].set()
 
-    async def _watch(self, index: int, worker: _Worker) -> None:
+    async def _watch(self, index: int, worker: WorkerProcess) -> None:
         await worker.read()
         self._ready[index].clear()
         self._workers[index] = None
@@ -294,149 +279,25 @@ class MediaPool:
         self.on_event(event)
 
 
-class _Worker:
-    """One child process and the conversation with it."""
-
-    def __init__(
-        self,
-        index: int,
-        process: subprocess.Popen[bytes],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        happened: Callable[[int, MediaEvent], None],
-    ) -> None:
-        self._index = index
-        self._process = process
-        self._reader = reader
-        self._writer = writer
-        self._happened = happened
-        self._frames = FrameReader()
-        self._requests = 0
-        self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._gone = False
-
-    @classmethod
-    async def start(cls, configuration: Configure, happened: Callable[[int, MediaEvent], None]) -> _Worker:
-        """Start a process and wait until it listens; raises `MediaFailed`."""
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.to_thread(_spawn, theirs.fileno())
-        except OSError as error:
-            ours.close()
-            raise MediaFailed(f"a media worker could not be started: {error.strerror}") from None
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours)
-        worker = cls(configuration.index, process, reader, writer, happened)
-        try:
-            writer.write(frame(configuration))
-            async with asyncio.timeout(START_SECONDS):
-                first = await worker._first()
-        except (TimeoutError, ConnectionError, msgspec.DecodeError):
-            first = Failed(0, "a media worker did not start in time")
-        except BaseException:
-            await worker.end()
-            raise
-        if not isinstance(first, Ready):
-            await worker.end()
-            raise MediaFailed(first.reason if isinstance(first, Failed) else "a media worker did not start")
-        return worker
-
-    async def _first(self) -> FromWorker:
-        while True:
-            chunk = await self._reader.read(65536)
-            if not chunk:
-                return Failed(0, "a media worker ended while it started")
-            for body in self._frames.feed(chunk):
-                return read_from_worker(body)
-
-    async def ask(self, command: Command) -> Reply:
-        """Return the worker's reply; raises `WorkerGone`."""
-        if self._gone:
-            raise WorkerGone("the media worker ended; try again")
-        self._requests += 1
-        request = self._requests
-        waiting = self._waiting[request] = asyncio.get_running_loop().create_future()
-        self._writer.write(frame(msgspec.structs.replace(command, request=request)))
-        try:
-            async with asyncio.timeout(ANSWER_SECONDS):
-                reply: Reply = await waiting
-                return reply
-        except TimeoutError:
-            self._process.kill()  # it hangs: whoever watches it sees it end and replaces it
-            raise WorkerGone("the media worker does not answer and is being replaced; try again") from None
-        finally:
-            self._waiting.pop(request, None)
-
-    async def read(self) -> None:
-        """Hand on what the worker says, until it ends."""
-        try:
-            while chunk := await self._reader.read(65536):
-                for body in self._frames.feed(chunk):
-                    self._take(read_from_worker(body))
-        except (OSError, ValueError, msgspec.DecodeError):
-            pass
-        self._fail()
-
-    def _take(self, message: FromWorker) -> None:
-        match message:
-            case Answered(request) | Done(request) | Failed(request) | Measured(request):
-                waiting = self._waiting.get(request)
-                if waiting is not None and not waiting.done():
-                    waiting.set_result(message)
-            case Ready():
-                pass
-            case event:
-                self._happened(self._index, event)
-
-    def _fail(self) -> None:
-        self._gone = True
-        for waiting in self._waiting.values():
-            if not waiting.done():
-                waiting.set_exception(WorkerGone("the media worker ended; try again"))
-
-    async def end(self) -> None:
-        """Close the conversation, which ends the process, and wait for it; twice is quiet."""
-        self._fail()
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
-        await asyncio.to_thread(_wait, self._process)
+async def _address_of(host: str) -> str:
+    """Return the IP address of `host`; raises `MediaFailed` when it has none."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_DGRAM)
+    except OSError:
+        raise MediaFailed(f"'{host}' is not an address media can use; give an IP address") from None
+    return str(found[0][4][0])
 
 
-def _spawn(control: int) -> subprocess.Popen[bytes]:
-    # numpy's linear algebra would start threads of its own; a worker has one.
-    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "greenroom.sfu.worker", "--control", str(control)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        pass_fds=[control],
-        start_new_session=True,  # a Ctrl-C in the terminal is for its owner; it ends with the socket
-        env=environment,
-    )
-
-
-def _wait(process: subprocess.Popen[bytes]) -> None:
-    for insist in (process.terminate, process.kill):
-        try:
-            process.wait(END_SECONDS)
-            return
-        except subprocess.TimeoutExpired:
-            insist()
-    process.wait()
-
-
-def _reachable(host: str) -> str:
-    """Return `host`, or for "any address" the one this machine uses towards others (nothing is sent)."""
-    if host not in ("0.0.0.0", "::"):
-        return host
-    family, outside = (socket.AF_INET6, "2001:db8::1") if ":" in host else (socket.AF_INET, "192.0.2.1")
+def _reachable(address: str) -> str:
+    """Return `address`, or for "any address" the one this machine uses towards others (nothing is sent)."""
+    if address not in ("0.0.0.0", "::"):
+        return address
+    family, outside = (socket.AF_INET6, "2001:db8::1") if ":" in address else (socket.AF_INET, "192.0.2.1")
     with socket.socket(family, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect((outside, 9))
         except OSError:
-            return "::1" if ":" in host else "127.0.0.1"
+            return "::1" if ":" in address else "127.0.0.1"
         return str(probe.getsockname()[0])
 
 

@@ -12,22 +12,15 @@ from collections.abc import Callable
 import msgspec
 
 from greenroom.rtp.packets import HEADER_BYTES, is_rtcp, parse_rtp
-from greenroom.rtp.rtcp import (
-    ReceiverReport,
-    SenderReport,
-    SourceDescription,
-    build_compound,
-    ntp_time,
-    parse_compound,
-    round_trip_seconds,
-)
+from greenroom.rtp.rtcp import ntp_time, parse_compound
 from greenroom.rtp.sdp import Answerer, OfferUnreadable, build_answer, parse_offer
 from greenroom.sfu.control import PeerDown, PeerUp, WorkerEvent
 from greenroom.sfu.dtls import DtlsConnection, DtlsState, make_context, make_identity
 from greenroom.sfu.fanout import Address, Outlet, system_sendmmsg
 from greenroom.sfu.ice import Admission
-from greenroom.sfu.peer import MAX_REPORTING_SOURCES, UNCONNECTED_SECONDS, Line, Peer
+from greenroom.sfu.peer import MAX_REPORTING_SOURCES, UNCONNECTED_SECONDS, Peer
 from greenroom.sfu.relay import ListenerLoss, Relay, RelayMessage, SpeakerGone, SpeakerPacket
+from greenroom.sfu.reports import reception_report, take_reports
 from greenroom.sfu.room import Room
 from greenroom.sfu.srtp import Inbound, Outbound, SrtpError
 from greenroom.sfu.telling import Telling
@@ -193,7 +186,7 @@ class ForwardingUnit:
                 datagram, source = receive(MAX_DATAGRAM_BYTES)
             except (BlockingIOError, InterruptedError):
                 return
-            except OSError:  # an earlier datagram could not be delivered
+            except OSError:  # told of a datagram that could not be delivered
                 continue
             self.take(datagram, (source[0], source[1]), time.monotonic())
 
@@ -324,19 +317,7 @@ class ForwardingUnit:
         peer.reporting_sources.add(source)
         if peer.heard_from(address, now):
             self._mark_dirty(peer.room, now)
-        group = peer.room.groups.get(peer.slots)
-        sources = group.sources if group is not None else ()
-        for packet in packets or ():
-            if isinstance(packet, SenderReport) and peer.line is not None:
-                peer.line.reception.sender_report(packet, now)
-            if isinstance(packet, SenderReport | ReceiverReport):
-                for block in packet.blocks:
-                    if block.ssrc in sources:
-                        rtt = round_trip_seconds(block, ntp_time(time.time()))
-                        slot = sources.index(block.ssrc)
-                        worst = peer.losses.get(slot)
-                        if worst is None or block.fraction_lost >= worst[0].fraction_lost:
-                            peer.losses[slot] = (block, rtt)
+        take_reports(peer, packets or (), now, ntp_time(time.time()))
 
     # --- time ---
 
@@ -363,7 +344,7 @@ class ForwardingUnit:
         for name, due in list(self._dirty.items()):
             if now >= due:
                 del self._dirty[name]
-                self._rooms[name].rebuild()
+                self._safely(self._rooms[name].rebuild, now)
         for peer in list(self._unfinished):
             if peer.dtls is not None and peer.retransmit_at is not None and now >= peer.retransmit_at:
                 self._send(peer, peer.dtls.retransmit())
@@ -412,22 +393,16 @@ class ForwardingUnit:
         peer.retransmit_at = None if seconds is None else now + seconds
 
     def _send_reports(self, now: float) -> None:
-        unix_seconds = time.time()
         for room in self._rooms.values():
-            room.send_reports(now, unix_seconds)
-            for peer in room.peers.values():
-                self._report_to(peer, peer.line, now)
+            self._safely(lambda room=room: self._report_in(room, now), now)  # type: ignore[misc]  # bound now
 
-    def _report_to(self, peer: Peer, line: Line | None, now: float) -> None:
-        """Tell a publisher how their packets arrive, as any RTP receiver does."""
-        if line is None or peer.outbound is None or now - line.reception.last_arrival > 2 * REPORT_SECONDS:
-            return
-        block = line.reception.block(now)
-        if block is None:
-            return
-        name = SourceDescription(((self._source, "greenroom"),))
-        compound = build_compound([ReceiverReport(self._source, (block,)), name])
-        self._send(peer, [peer.outbound.protect_rtcp(compound)])
+    def _report_in(self, room: Room, now: float) -> None:
+        room.send_reports(now, time.time())
+        for peer in room.peers.values():
+            if peer.line is not None and peer.outbound is not None:
+                report = reception_report(self._source, peer.line, now)
+                if report is not None:
+                    self._send(peer, [peer.outbound.protect_rtcp(report)])
 
     def _scan(self, now: float) -> None:
         for peer in list(self.peers.values()):
@@ -464,8 +439,15 @@ class ForwardingUnit:
         except OSError:
             pass  # UDP: who needs it asks again
 
+    def _safely(self, work: Callable[[], None], now: float) -> None:
+        """Do one room's work; what goes wrong in it is not the other rooms'."""
+        try:
+            work()
+        except Exception:
+            self._complain(now)
+
     def _complain(self, now: float) -> None:
         self.counters.failures += 1
         if now >= self._complaints_due:
             self._complaints_due = now + COMPLAINT_SECONDS
-            log.warning("%d datagrams could not be handled so far", self.counters.failures, exc_info=False)
+            log.warning("%d datagrams or turns failed inside so far", self.counters.failures)
