@@ -129,9 +129,8 @@ class Membership:
                 self._told = None
         else:
             self._told = None
-            new_epoch = before.epoch not in (-1, message.epoch)
-            if new_epoch and state.media is not MediaPhase.NONE:
-                self._media.attach()  # another server, or another life of it: what it forwarded is gone
+            if state.phase is CallPhase.RECONNECTING:
+                self._media.attach()  # we had to join again, so our sound was let go of
         room = self.replica.room
         wish = wish_after(state.microphone.wish, state.me, before.room, room, events)
         phase = state.phase
