@@ -1,0 +1,76 @@
+"""How a command comes in: with the token that was given, or with one this machine's own server would give."""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from greenroom.cli.config import Config
+from greenroom.engine.client import Client
+from greenroom.errors import GreenroomError, SetUpIncomplete, Unauthorized
+from greenroom.media.sinks import AudioSink
+from greenroom.media.sources import AudioSource
+from greenroom.protocol.ids import ADMIN, USER, Role, UserId
+from greenroom.server.options import on_loopback
+from greenroom.server.tokens import load_keys, mint
+
+_TOKEN_SECONDS = 3600.0
+
+
+def user_of(name: str) -> UserId:
+    """Return a user id made of a name: `Zoë Müller` is `zoe-muller`."""
+    plain = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    return UserId(re.sub(r"[^a-z0-9]+", "-", plain.lower()).strip("-")[:64] or "me")
+
+
+def own_token(config: Config, role: Role = USER) -> str:
+    """Return a token signed with this machine's own secret, or "" where the server is another machine's."""
+    if not on_loopback(urlsplit(config.server).hostname or ""):
+        return ""
+    secret = Path(config.data) / "secret"
+    if not secret.exists():
+        return ""
+    user = UserId("admin") if role == ADMIN else user_of(config.name)
+    return mint(
+        load_keys(secret), user, time.time(), name=config.name, role=role, seconds=_TOKEN_SECONDS
+    ).token
+
+
+def client(
+    config: Config,
+    *,
+    role: Role = USER,
+    source: AudioSource | None = None,
+    sink: AudioSink | None = None,
+    several: bool = False,
+) -> Client:
+    """Return a client that is not connected yet. Without any token it comes as a guest, by the room's link."""
+    token = config.token or own_token(config, role)
+    return Client(
+        config.server,
+        token=token or None,
+        name=config.name,
+        source=source,
+        sink=sink,
+        allow_multiple_active_calls=several,
+    )
+
+
+def with_advice(error: GreenroomError, config: Config) -> GreenroomError:
+    """Return `error` saying what to do when a token was not accepted."""
+    if isinstance(error, Unauthorized):
+        return Unauthorized(
+            f"{error}; ask whoever runs {config.server} for a token (greenroom token) and set GREENROOM_TOKEN"
+        )
+    return error
+
+
+def secret_of(config: Config) -> Path:
+    """Return the file of this machine's secret. Raises `SetUpIncomplete` while there is none."""
+    secret = Path(config.data) / "secret"
+    if not secret.exists():
+        raise SetUpIncomplete(f"there is no server secret in {config.data}; start one first: greenroom serve")
+    return secret

@@ -1,0 +1,65 @@
+"""`greenroom …`: every command, its options, and how errors reach a person."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from greenroom.cli import bench, operate, people
+from greenroom.cli.output import Exit, exit_code, say_error
+from greenroom.errors import GreenroomError
+
+app = typer.Typer(
+    name="greenroom",
+    help="Live audio rooms and calls: a server, a terminal dashboard, a browser page; for this machine unless told.",
+    no_args_is_help=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command()(people.demo)
+app.command()(people.dash)
+app.command()(people.join)
+app.command()(people.rooms)
+app.command()(people.hands)
+app.command()(operate.serve)
+app.command()(operate.token)
+app.command()(operate.doctor)
+app.add_typer(operate.config_app, name="config")
+app.add_typer(bench.app, name="bench")
+
+
+@app.callback(invoke_without_command=True)
+def greenroom(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and go.", is_eager=True)
+    ] = False,
+) -> None:
+    """Open the dashboard on the configured server, or offer to start one."""
+    if version:
+        from importlib.metadata import version as version_of
+
+        print(version_of("greenroom"))
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        people.start()
+
+
+def run() -> NoReturn:
+    """Run the command line; the process ends with one of `greenroom.cli.output.Exit`."""
+    try:
+        app(standalone_mode=True)
+    except GreenroomError as error:
+        say_error(str(error))
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        sys.exit(Exit.INTERRUPTED)
+    except BrokenPipeError:
+        # Whoever read our output has what it wanted; Python would complain once more while it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.OK)
+    sys.exit(Exit.OK)

@@ -1,0 +1,156 @@
+"""Commands of whoever runs a server: serve, token, doctor, config."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from greenroom.cli import access
+from greenroom.cli.config import resolve
+from greenroom.cli.doctor import examine
+from greenroom.cli.output import Exit, say, say_json, table
+from greenroom.errors import Malformed
+from greenroom.protocol.ids import Role, UserId, parse_cid, parse_user
+from greenroom.server.tokens import load_keys, mint
+
+config_app = typer.Typer(help="The configuration in force.", rich_markup_mode=None)
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DataOption = Annotated[str | None, typer.Option(help="Folder of the database and the secret.")]
+
+
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[
+        int | None, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")
+    ] = None,
+    database: Annotated[
+        str | None, typer.Option(help="Database URL; SQLite in the data folder without.")
+    ] = None,
+    data: DataOption = None,
+    media_workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Media processes, one a core at most.")
+    ] = None,
+    tls_certificate: Annotated[
+        Path | None, typer.Option(help="Certificate file (PEM), with --tls-key.")
+    ] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Key file (PEM) of the certificate.")] = None,
+    insecure: Annotated[
+        bool,
+        typer.Option(
+            "--insecure", help="Listen beyond this machine without TLS: anybody on the way can listen in."
+        ),
+    ] = False,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Another web origin whose pages may connect, e.g. http://127.0.0.1:8888."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None, typer.Option(help="Another name under which browsers reach this server.")
+    ] = None,
+    open_guests: Annotated[
+        bool | None,
+        typer.Option(
+            "--open-guests/--no-open-guests", help="Whether a room's link is enough to come in as a guest."
+        ),
+    ] = None,
+) -> None:
+    """Run the server: rooms, sound and the browser page. Ends on Ctrl-C or SIGTERM, after telling everybody."""
+    from greenroom.server.options import ServeOptions
+    from greenroom.server.serve import run
+
+    config = resolve(
+        {"host": host, "port": port, "database": database, "data": data, "media_workers": media_workers}
+    ).config
+    run(
+        ServeOptions(
+            host=config.host,
+            port=config.port,
+            database=config.database,
+            data_dir=config.data,
+            media_workers=config.media_workers,
+            tls_certificate=str(tls_certificate or ""),
+            tls_key=str(tls_key or ""),
+            insecure=insecure,
+            hosts=tuple(allow_host or ()),
+            origins=tuple(allow_origin or ()),
+            open_guests=open_guests,
+        )
+    )
+
+
+def token(
+    room: Annotated[
+        str | None, typer.Argument(metavar="[ROOM]", help="The only room it is good for.")
+    ] = None,
+    user: Annotated[str | None, typer.Option(help="For whom; somebody new without.")] = None,
+    name: Annotated[str, typer.Option(help="What others see.")] = "",
+    role: Annotated[str, typer.Option(help="user, guest, anonymous or admin.")] = "guest",
+    seconds: Annotated[float, typer.Option(min=1.0, max=86400.0, help="How long it is good for.")] = 3600.0,
+    link: Annotated[
+        bool, typer.Option("--link", help="Print the room's link with the token in its fragment.")
+    ] = False,
+    data: DataOption = None,
+    json: Json = False,
+) -> None:
+    """Make a token with this machine's own secret. Whoever has it may come in as whom it names."""
+    config = resolve({"data": data}).config
+    keys = load_keys(access.secret_of(config))
+    cid = None if room is None else parse_cid(room)
+    if link and cid is None:
+        raise Malformed("a link needs the room it leads to: greenroom token ROOM --link")
+    person = parse_user(user) if user else UserId(f"{role}-{secrets.token_hex(4)}")
+    made = mint(keys, person, time.time(), name=name, role=Role(role), seconds=seconds, bound_to=cid)
+    address = f"{config.server.rstrip('/')}/r/{cid}#token={made.token}"
+    if json:
+        shown = {"user": person, "token": made.token, "expires_at": made.expires_at}
+        say_json({**shown, "link": address} if link else shown)
+    else:
+        say(address if link else made.token)
+
+
+def doctor(json: Json = False) -> None:
+    """Say what works on this machine, and the one line that mends what does not."""
+    findings = list(examine(resolve().config))
+    if json:
+        say_json(findings)
+    else:
+        marks = {"ok": "✓ ok", "limited": "! limited", "broken": "✗ broken"}
+        say(
+            table(
+                ("part", "state", "what was found"),
+                [(one.part, marks[one.state], one.words) for one in findings],
+            )
+        )
+        for one in findings:
+            if one.mend:
+                say(f"\n{one.part}: {one.mend}")
+    if any(one.state == "broken" for one in findings):
+        raise typer.Exit(Exit.FAILED)
+
+
+@config_app.callback()
+def config() -> None:
+    """The configuration in force."""
+
+
+@config_app.command("show")
+def config_show(json: Json = False) -> None:
+    """Show every setting and where it came from. A token is never shown."""
+    found = resolve()
+    values = {name: getattr(found.config, name) for name in found.config.__struct_fields__}
+    values["token"] = "set" if values["token"] else ""
+    if json:
+        say_json({"file": str(found.file), "settings": values, "origins": found.origins})
+        return
+    say(f"file: {found.file}{'' if found.file.exists() else ' (not there)'}\n")
+    say(
+        table(
+            ("setting", "value", "from"),
+            [(name, str(value), found.origins[name]) for name, value in values.items()],
+        )
+    )

@@ -1,0 +1,331 @@
+"""Commands of people in rooms: demo, dash, join, rooms, hands, and what `greenroom` alone does."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from msgspec.structs import replace
+
+from greenroom.cli import access
+from greenroom.cli.config import Config, resolve
+from greenroom.cli.output import say, say_error, say_json, table
+from greenroom.engine.call import Call
+from greenroom.engine.client import Client
+from greenroom.errors import GreenroomError, Refused, Unreachable
+from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
+from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
+from greenroom.views.hands import hand_rows
+from greenroom.views.rooms import room_rows
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ServerOption = Annotated[str | None, typer.Option("--server", help="Address of the server.")]
+NameOption = Annotated[str | None, typer.Option("--name", help="What others see.")]
+RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="The room: an id, or type:id.")]
+
+
+def demo(
+    headless: Annotated[bool, typer.Option("--headless", help="No dashboard; say who was heard.")] = False,
+    seconds: Annotated[
+        float, typer.Option(min=1.0, max=86400.0, help="How long a headless demo lasts.")
+    ] = 30.0,
+    people: Annotated[int, typer.Option(min=3, max=15, help="How many simulated people.")] = 8,
+    seed: Annotated[int, typer.Option(help="Another seed, another evening.")] = 1,
+    screenshot: Annotated[
+        Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Start a server, a room and people who talk, and open the dashboard on it. Nothing is kept."""
+    from greenroom.lab.demo import DEMO_CID, Demo
+
+    config = resolve().config
+    alone = headless or json or (screenshot is None and not sys.stdout.isatty())
+    if not json:
+        say_error(
+            "starting a server, a room and people … (for this machine only; everything is gone afterwards)"
+        )
+    with (
+        _ends_on_sigterm(),
+        Demo(people=people, seed=seed, host=config.name or "You", host_grants=alone) as running,
+    ):
+        if alone:
+            running.wait_ready()
+            if not json:
+                say(f"{DEMO_CID} is live with {running.people} people: {running.link}")
+            time.sleep(seconds)
+            report = running.finish()
+            if json:
+                say_json(report)
+                return
+            say(
+                f"spoke: {', '.join(report.speakers)}; concealed {report.concealed_ratio:.1%} of what was played"
+            )
+            for who, heard in report.heard.items():
+                say(f"{who} heard {', '.join(heard) or 'nobody'}")
+            return
+        client = Client(
+            running.url, token=running.host_token, name=config.name, allow_multiple_active_calls=True
+        )
+        _dashboard(client, DEMO_CID, screenshot)
+
+
+def dash(
+    room: Annotated[str | None, typer.Argument(metavar="[ROOM]", help="A room to enter at once.")] = None,
+    server: ServerOption = None,
+    name: NameOption = None,
+    screenshot: Annotated[
+        Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
+    ] = None,
+) -> None:
+    """Open the dashboard on a server that runs."""
+    config = resolve({"server": server, "name": name}).config
+    cid = None if room is None else parse_cid(room)
+    _dashboard(access.client(config, several=True), cid, screenshot, config)
+
+
+def start() -> None:
+    """What `greenroom` alone does: the dashboard on the configured server, or an offer to start one."""
+    config = resolve().config
+    if not sys.stdout.isatty() or not sys.stdin.isatty():
+        say("greenroom needs a terminal for its dashboard; greenroom --help lists every command")
+        return
+    client = access.client(config, several=True)
+    try:
+        client.blocking.connect()
+    except Unreachable:
+        client.blocking.close()
+        say(f"No server answers at {config.server}.")
+        if typer.confirm("Start one here, for as long as the dashboard is open?", default=True):
+            _serve_and_dash(config)
+        return
+    _dashboard(client, None, None, config)
+
+
+def join(
+    room: RoomArgument,
+    server: ServerOption = None,
+    name: NameOption = None,
+    play: Annotated[
+        Path | None, typer.Option(help="Say what is in this audio file.", exists=True, dir_okay=False)
+    ] = None,
+    loop: Annotated[bool, typer.Option("--loop", help="Begin the file again when it ends.")] = False,
+    record: Annotated[
+        Path | None, typer.Option(help="Write what is heard to this WAV file.", dir_okay=False)
+    ] = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the room unless it is there, and go live.")
+    ] = False,
+    seconds: Annotated[float | None, typer.Option(min=0.1, help="Leave after this long.")] = None,
+    json: Json = False,
+) -> None:
+    """Be in a room without a dashboard: listen, play a file, record. Ends with the file, on Ctrl-C or with the room."""
+    config = resolve({"server": server, "name": name}).config
+    asyncio.run(_join(config, parse_cid(room), play, loop, record, create, seconds, json))
+
+
+def rooms(
+    text: Annotated[str | None, typer.Argument(help="Only rooms with this in their title or id.")] = None,
+    live: Annotated[bool, typer.Option("--live", help="Only live rooms.")] = False,
+    server: ServerOption = None,
+    json: Json = False,
+) -> None:
+    """List the rooms that can be entered, and who is on."""
+    config = resolve({"server": server}).config
+
+    async def ask() -> None:
+        async with access.client(config) as client:
+            found = await client.rooms(live=True if live else None, text=text)
+            if json:
+                say_json(found)
+                return
+            rows = room_rows(replace(client.state.value, rooms=found), time.time())
+            if not rows:
+                say("no rooms; make one: greenroom join NAME --create")
+                return
+            head = ("room", "title", "status", "for", "people", "on stage", "hands")
+            say(table(head, [(r.cid, r.title, r.status, r.since, r.people, r.stage, r.hands) for r in rows]))
+
+    _ask(ask, config)
+
+
+def hands(
+    room: RoomArgument,
+    grant: Annotated[str | None, typer.Option(metavar="USER", help="Give USER the stage.")] = None,
+    deny: Annotated[str | None, typer.Option(metavar="USER", help="Turn USER's hand down.")] = None,
+    next_: Annotated[bool, typer.Option("--next", help="Give the stage to whose turn it is.")] = False,
+    lower_all: Annotated[bool, typer.Option("--lower-all", help="Empty the queue.")] = False,
+    server: ServerOption = None,
+    json: Json = False,
+) -> None:
+    """Show who waits to speak, and answer. Needs a host's token, or to run where the server's secret is."""
+    config = resolve({"server": server}).config
+    cid = parse_cid(room)
+    asked: list[Request] = []
+    if grant is not None:
+        asked.append(GrantHand(UserId(grant)))
+    if deny is not None:
+        asked.append(DenyHand(UserId(deny)))
+    if next_:
+        asked.append(NextHand())
+    if lower_all:
+        asked.append(LowerAllHands())
+
+    async def ask() -> None:
+        async with access.client(config, role=ADMIN) as client:
+            call = await client.join(cid)
+            for request in asked:
+                await call.perform(request)
+            state = call.state.value
+            rows = hand_rows(state, time.time())
+            if json:
+                say_json(rows)
+            elif rows:
+                say(
+                    table(
+                        ("place", "user", "name", "waits"),
+                        [(str(r.position), r.user, r.name, r.waiting) for r in rows],
+                    )
+                )
+            else:
+                say("no hand is up")
+
+    _ask(ask, config)
+
+
+async def _join(
+    config: Config,
+    cid: Cid,
+    play: Path | None,
+    loop: bool,
+    record: Path | None,
+    create: bool,
+    seconds: float | None,
+    json: bool,
+) -> None:
+    from greenroom.media.files import File
+    from greenroom.media.sinks import WavFile
+
+    with contextlib.ExitStack() as stack:
+        source = None if play is None else await asyncio.to_thread(File, play, loop=loop)
+        sink = None if record is None else WavFile(record)
+        for made in (source, sink):
+            if made is not None:
+                stack.callback(made.close)
+        client = access.client(config, source=source, sink=sink)
+        try:
+            async with client:
+                call = await client.join(cid, create=create, microphone=play is not None)
+                if create and not (call.state.value.room and call.state.value.room.live):
+                    await call.go_live()
+                if not json:
+                    say(f"in {cid} as {client.state.value.name or client.state.value.user}; Ctrl-C leaves")
+                reason = await _until_over(call, source, seconds)
+                numbers = call.state.value.statistics
+                heard = {user: round(long, 1) for user, long in call.heard_seconds().items()}
+        except GreenroomError as error:
+            raise access.with_advice(error, config) from error
+    if sink is not None and sink.error is not None:
+        raise GreenroomError(sink.error)
+    concealed = 0.0 if numbers is None else round(numbers.concealed_ratio, 4)
+    if json:
+        say_json({"room": cid, "heard_seconds": heard, "concealed_ratio": concealed, "ended": reason})
+        return
+    for user, long in heard.items():
+        say(f"heard {user} for {long:g} s")
+    say(f"left: {reason}" if reason else "left")
+
+
+async def _until_over(call: Call, source: object, seconds: float | None) -> str | None:
+    """Wait for the end of the call, of the file, of the time, or of our patience. Return the room's reason, if any."""
+    loop = asyncio.get_running_loop()
+    asked = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, asked.set)
+
+    async def file_is_over() -> None:
+        while not getattr(source, "finished", False):  # noqa: ASYNC110  it ends on the engine's thread
+            await asyncio.sleep(0.1)
+        await asyncio.sleep(0.5)  # what was read last is still on its way
+
+    left = asyncio.create_task(call.left())
+    waits = [left, asyncio.create_task(asked.wait())]
+    if source is not None:
+        waits.append(asyncio.create_task(file_is_over()))
+    try:
+        await asyncio.wait(waits, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        return left.result() if left.done() else None
+    finally:
+        for wait in waits:
+            wait.cancel()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+def _ask(ask: Callable[[], Awaitable[None]], config: Config) -> None:
+    async def main() -> None:
+        await ask()
+
+    try:
+        asyncio.run(main())
+    except GreenroomError as error:
+        raise access.with_advice(error, config) from error
+
+
+def _serve_and_dash(config: Config) -> None:
+    from greenroom.hosting import start_server
+
+    with start_server(
+        host=config.host,
+        port=config.port,
+        data_dir=config.data,
+        database=config.database,
+        media_workers=config.media_workers,
+    ):
+        _dashboard(access.client(config, several=True), None, None, config)
+
+
+def _dashboard(
+    client: Client, cid: Cid | None, screenshot: Path | None, config: Config | None = None
+) -> None:
+    from greenroom_tui.run import run_dashboard, screenshot_svg
+
+    try:
+        client.blocking.connect()
+        if screenshot is not None:
+            picture = screenshot_svg(client, cid, client.link)
+            screenshot.write_text(picture, encoding="utf-8")
+            say(f"saved {screenshot}")
+            return
+        if not sys.stdout.isatty():
+            raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
+        code = run_dashboard(client, cid, client.link)
+    except GreenroomError as error:
+        raise error if config is None else access.with_advice(error, config) from error
+    except OSError as error:
+        raise GreenroomError(f"cannot write {screenshot}: {error.strerror}") from None
+    finally:
+        client.blocking.close()
+    if code:
+        raise typer.Exit(code)
+
+
+@contextlib.contextmanager
+def _ends_on_sigterm() -> Iterator[None]:
+    """Let SIGTERM end a demo as Ctrl-C does, so that its children end in order."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
