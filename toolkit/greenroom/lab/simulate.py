@@ -19,6 +19,7 @@ from greenroom.errors import GreenroomError, Malformed
 from greenroom.lab.cues import Act, Cue, cues
 from greenroom.media.voices import Voice, voice_named
 from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.permissions import Capability
 from greenroom.protocol.requests import PostMessage, RaiseHand, WithdrawHand
 from greenroom.protocol.wire import Reaction
 
@@ -104,10 +105,10 @@ class Player:
 
     async def take_the_stage(self) -> None:
         """Speak two sentences whenever the stage is given by a host, and fall silent again."""
-        allowed = False
+        allowed = self._may_speak()  # whoever may speak from the start, a host, is not called upon
         while True:
             call = self.call
-            may_now = call is not None and "send-audio" in call.state.value.capabilities
+            may_now = self._may_speak()
             if call is not None and may_now and not allowed:
                 await asyncio.sleep(_AFTER_A_GRANT_SECONDS)
                 with contextlib.suppress(GreenroomError):
@@ -137,6 +138,9 @@ class Player:
         """Leave and end."""
         await self._client.close()
         self.voice.close()
+
+    def _may_speak(self) -> bool:
+        return self.call is not None and Capability.SEND_AUDIO in self.call.state.value.capabilities
 
     def _remember(self, call: Call) -> None:
         for user, seconds in call.heard_seconds().items():
