@@ -39,6 +39,7 @@ class Person:
         self._ops = (OpId(f"{prefix}-{number}") for number in count())
         self._answers: dict[OpId, asyncio.Future[wire.FromServer]] = {}
         self._changed = asyncio.Condition()
+        self._source = source
         self._media = MediaConnection(source=source)
 
     @property
@@ -63,6 +64,12 @@ class Person:
         await self._media.accept(answer.answer)
         await self._media.wait_connected()
         self._media.set_microphone(True)
+
+    async def reattach(self) -> None:
+        """Connect sound anew, as after a media worker was lost."""
+        await self._media.close()
+        self._media = MediaConnection(source=self._source)
+        await self.attach()
 
     async def until(self, condition: Callable[[Room], bool]) -> Room:
         """Return the room once it fulfils `condition`."""
@@ -137,6 +144,7 @@ async def joined(
     source: AudioSource | None = None,
     requests: tuple[Request, ...] = (GetOrCreate(), Join(), GoLive()),
     media: bool = True,
+    leaves: bool = True,
 ) -> AsyncIterator[Person]:
     """Yield somebody who came into `cid` at the server at `address` (http://…) by `requests`, with sound connected."""
     async with aiohttp.ClientSession() as http, http.ws_connect(f"{address}/ws") as socket:
@@ -151,7 +159,8 @@ async def joined(
             if media:
                 await person.attach()
             yield person
-            await person.do(Leave())
+            if leaves:
+                await person.do(Leave())
         finally:
             for task in tasks:
                 task.cancel()
