@@ -144,6 +144,46 @@ async def test_an_invitation_can_be_accepted_or_declined(browser: Browser, serve
         await cy.assert_unharmed()
 
 
+async def test_a_microphone_that_cannot_be_had_is_explained(browser: Browser, server: LiveServer) -> None:
+    cid = new_cid()
+    async with (
+        joined(server.url, await server.token("ann", "Ann"), cid, media=False) as ann,
+        visitor(browser) as ned,
+    ):
+        await ned.come_in(server.url, cid, "Ned")
+        await ann.do(InviteToStage((await seen(ann, "Ned")).user))
+        await ned.page.get_by_role("button", name="Accept").click()
+        await ned.page.get_by_role("button", name="Open microphone").click()
+        why = re.compile("may not use the microphone|No microphone was found")
+        await expect(ned.page.locator("#notices")).to_contain_text(why)
+        await expect(ned.page.locator("#say-now")).to_contain_text(why)
+        await expect(ned.page.get_by_role("button", name="Open microphone")).to_be_visible()
+        assert not (await seen(ann, "Ned")).microphone
+        await ned.assert_unharmed()
+
+
+async def test_a_page_that_is_loaded_again_is_the_same_person(browser: Browser, server: LiveServer) -> None:
+    cid = new_cid()
+    async with (
+        joined(server.url, await server.token("ann", "Ann"), cid, media=False) as ann,
+        visitor(browser) as ola,
+    ):
+        await ola.come_in(server.url, cid, "Ola")
+        before = await seen(ann, "Ola")
+        await ann.do(InviteToStage(before.user))
+        await ola.page.get_by_role("button", name="Accept").click()
+        await expect(ola.page.get_by_role("button", name="Open microphone")).to_be_visible()
+        await ola.page.reload()
+        await expect(ola.page.get_by_label("Your name")).to_have_value("Ola")
+        await ola.page.get_by_role("button", name="Listen").click()
+        await ola.inside()
+        await expect(ola.page.get_by_role("button", name="Open microphone")).to_be_visible()
+        await ann.until(lambda room: (person := called(room, "Ola")) is not None and person.connected)
+        assert [person.user for person in ann.room.participants.values() if person.name == "Ola"] == [
+            before.user
+        ]
+
+
 async def test_everything_works_from_the_keyboard(browser: Browser, server: LiveServer) -> None:
     cid = new_cid()
     async with (
