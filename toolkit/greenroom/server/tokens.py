@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import math
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -25,6 +25,8 @@ MAX_LIFE_SECONDS = 24 * 3600.0
 JOIN_SECONDS = 120.0
 LEEWAY_SECONDS = 30.0
 SECRET_BYTES = 32
+LATEST_TIME = 1e11  # the year 5138; beyond it are only tricks with large numbers
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 _REQUIRED = ["exp", "iat", "aud", "sub", "jti"]
 
 
@@ -91,6 +93,8 @@ def verify(keys: Keys, token: str) -> Claims:
     """Return what `token` says. Raises `Unauthorized`, without saying more than a stranger may know."""
     if len(token) > MAX_TOKEN_BYTES:
         raise Unauthorized("that token is too long to be one of this server's")
+    if not _COMPACT.fullmatch(token):
+        raise Unauthorized("that token is not valid here")
     try:
         header = jwt.get_unverified_header(token)
         kid = header.get("kid", keys.current)
@@ -129,7 +133,7 @@ def _claims(claims: Mapping[str, Any]) -> Claims:
 
 
 def _is_time(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= LATEST_TIME
 
 
 def load_keys(file: Path) -> Keys:
