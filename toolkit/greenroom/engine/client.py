@@ -26,8 +26,8 @@ from greenroom.observable import Observable
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
 from greenroom.protocol.permissions import Capability
-from greenroom.protocol.requests import GetOrCreate, Join, Leave, NewMember
-from greenroom.protocol.room import may
+from greenroom.protocol.requests import GetOrCreate, Join, Leave, NewMember, Request
+from greenroom.protocol.room import Room, may
 from greenroom.protocol.wire import (
     AnswerBody,
     CallTypes,
@@ -44,6 +44,7 @@ from greenroom.protocol.wire import (
     QueryCallTypes,
     QueryMessages,
     QueryPeople,
+    QueryRoom,
     QueryRooms,
     Question,
     Removed,
@@ -51,6 +52,7 @@ from greenroom.protocol.wire import (
     RoomPreview,
     RoomsChanged,
     RoomsPage,
+    RoomView,
     Snapshot,
     Token,
     Welcome,
@@ -257,6 +259,18 @@ class Client:
         self._session_open().watch_rooms(on)
         if on:
             self._refresh_rooms()
+
+    @on_engine
+    async def room(self, cid: str) -> Room:
+        """Return a room as we may see it, without joining. Raises `Refused` when there is none that we may enter."""
+        return _expect(await self._ask(QueryRoom(parse_cid(cid))), RoomView).room
+
+    @on_engine
+    async def perform(self, cid: str, request: Request) -> None:
+        """Ask a room for something without being in it, e.g. as a host who answers hands."""
+        room = parse_cid(cid)
+        await self._connect(room)
+        await self._session_open().do(room, request)
 
     @on_engine
     async def people(self, cid: str, text: str = "", *, limit: int = 50, after: int = 0) -> PeoplePage:
@@ -557,6 +571,8 @@ class BlockingClient(Blocking):
     rooms = twin(Client.rooms)
     rooms_page = twin(Client.rooms_page)
     watch_rooms = twin(Client.watch_rooms)
+    room = twin(Client.room)
+    perform = twin(Client.perform)
     people = twin(Client.people)
     messages = twin(Client.messages)
     call_types = twin(Client.call_types)
@@ -565,7 +581,7 @@ class BlockingClient(Blocking):
     step = twin(Client.step)
 
 
-A = TypeVar("A", RoomsPage, PeoplePage, MessagesPage, CallTypes, Token)
+A = TypeVar("A", RoomsPage, RoomView, PeoplePage, MessagesPage, CallTypes, Token)
 
 
 def _expect(answer: AnswerBody, kind: type[A]) -> A:

@@ -28,7 +28,7 @@ from greenroom.errors import GreenroomError, Refused
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
 from greenroom.protocol.deciding import missing
-from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft
+from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft, RoomEnded
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.requests import SetMicrophone
@@ -151,7 +151,9 @@ class Membership:
         if state.phase is CallPhase.LEFT:
             return
         if message.reason in set(LeaveReason):
-            left = ParticipantLeft(state.me, LeaveReason(message.reason), message.by)
+            left: Event = ParticipantLeft(state.me, LeaveReason(message.reason), message.by)
+            if message.reason == LeaveReason.ENDED:
+                left = RoomEnded(now, message.by)
             words = notice_words(left, state.room, state.me)
             already = words is not None and any(notice.text == words[0] for notice in state.notices[-3:])
             if words is not None and not already:
@@ -191,6 +193,7 @@ class Membership:
             return
         self._change(
             phase=CallPhase.LEFT,
+            media=MediaPhase.NONE,
             left_reason=reason,
             levels={},
             speaking=frozenset(),
@@ -198,8 +201,6 @@ class Membership:
             typing=(),
         )
         await self._media.close()
-        if self.state.value.media is not MediaPhase.NONE:
-            self._change(media=MediaPhase.NONE)
 
     async def set_microphone(self, on: bool) -> None:
         """Set the wish and tell the room. Raises `Refused` before anything is touched when we may not speak."""
