@@ -14,6 +14,8 @@ import { SPEAK } from "./room.mjs";
 const LEVELS_EVERY_MS = 100;
 const LOOK_EVERY_MS = 1_000;
 const HEAL_MS = 6_000;
+const PASSING = ["unavailable", "rate_limited"]; // refusals that another try may not meet
+const PASSING_MS = 2_000;
 const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
 
 const link = takeLink();
@@ -21,6 +23,7 @@ let state = startState(link.cid);
 let connection = null;
 let sound = null;
 let attempts = 0;
+let visits = 0;
 let remediaTimer = null;
 let silentMs = 0;
 let packets = 0;
@@ -74,16 +77,22 @@ function onMessage(message) {
   followWish();
 }
 
-async function welcomed({ resume_token, resumed }) {
+function welcomed({ resume_token, resumed }) {
   keepResume(link, resume_token);
-  if (resumed.includes(link.cid)) return comeIn(false);
+  visits += 1;
+  if (resumed.includes(link.cid)) comeIn(false);
+  else join(visits);
+}
+
+async function join(visit) {
   try {
     await connection.do(link.cid, { do: "join" });
   } catch (error) {
-    if (error.reason === "unavailable") return;
+    if (visit !== visits || connection === null) return; // another connection asks by itself
+    if (PASSING.includes(error.reason)) return setTimeout(() => visit === visits && connection && join(visit), PASSING_MS);
     return state.phase === "joining" ? turnedAway(sentence(error.message)) : endWith(sentence(error.message));
   }
-  comeIn(true);
+  if (visit === visits && connection !== null) comeIn(true);
 }
 
 /** In the room, for the first time or again; `anew`: whatever sound there was belonged to somebody who is gone. */
@@ -149,7 +158,7 @@ function remedia() {
     } catch (error) {
       if (state.phase !== "joined") return;
       set({ ...state, media: "lost" });
-      if (error instanceof Refused && error.reason === "media_refused") set(notify(state, error.message, "bad", now()));
+      if (error instanceof Refused && error.reason === "media_refused") set(notify(state, sentence(error.message), "bad", now()));
       remedia();
     }
   }, wait);
@@ -173,7 +182,7 @@ async function toggleMicrophone() {
     say(error.message, true);
     return set(notify(state, error.message, "bad", now()));
   }
-  if (!state.wish) return followWish(); // it was taken back while the browser asked
+  if (!state.wish) return sound.closeMicrophone(); // it was taken back while the browser asked
   set({ ...state, capturing: true });
   if (!(await request({ do: "set_microphone", on: true }))) {
     set({ ...state, wish: false });

@@ -3,11 +3,11 @@
 import { SPEAK, handPosition, may, nameOf, onStage } from "./room.mjs";
 
 /**
- * Notices for `me` about one event, as `{ text, tone, urgent, shown }`. `tone` is info, good, warning or bad; an
+ * Notices for `me`, who came with `role`, about one event, as `{ text, tone, urgent, shown }`. `tone` is info, good, warning or bad; an
  * `urgent` one interrupts a screen reader; one that is not `shown` is spoken only, the page shows it anyway.
  */
-export function noticesOf({ before, event, after }, me) {
-  const mine = aboutMe(before, event, after, me);
+export function noticesOf({ before, event, after }, me, role) {
+  const mine = aboutMe(before, event, after, me, role);
   if (mine) return [mine];
   return aboutTheRoom(event, after) ?? aboutTheStage(before, after, me);
 }
@@ -27,10 +27,10 @@ export function leftWords(reason, by = null) {
   return Object.hasOwn(words, reason) ? words[reason] : `You are no longer in the room (${reason}).`;
 }
 
-function aboutMe(before, event, after, me) {
+function aboutMe(before, event, after, me, role) {
   const by = event.by ? nameOf(after, event.by) : null;
-  const couldSpeak = may(before, me, SPEAK);
-  const canSpeak = may(after, me, SPEAK);
+  const couldSpeak = may(before, me, SPEAK, role);
+  const canSpeak = may(after, me, SPEAK, role);
   if (!couldSpeak && canSpeak)
     return urgent("It is your turn: you may speak. Open your microphone when you are ready.", "good");
   if (couldSpeak && !canSpeak && after.ended_at === null)

@@ -1,7 +1,7 @@
 // The page's state as rows and words. Pure: what a screen shows is computed here, the screens only draw.
 
 import { handWords } from "./notices.mjs";
-import { SPEAK, may, onStage, people } from "./room.mjs";
+import { SPEAK, may, nameOf, onStage, people } from "./room.mjs";
 import { can, invitedBy, microphoneOpen, myHand, roomOf, myself } from "./state.mjs";
 
 const ROLE_WORDS = { host: "host", moderator: "moderator", admin: "admin" };
@@ -21,7 +21,7 @@ export function speakerRows(state) {
     mine: person.user === state.me,
     open: person.microphone && !person.suspended && person.connected,
     role: ROLE_WORDS[person.role] ?? "",
-    words: presenceWords(person, state.quality[person.user]),
+    words: presenceWords(room, person, state.quality[person.user]),
   }));
   return { rows, more: stage.length - rows.length };
 }
@@ -114,7 +114,7 @@ export function mainAction(state) {
     const open = microphoneOpen(state);
     if (state.wish && !open) return action("microphone", "Opening…", true, "Opening your microphone…");
     const mutedBy = myself(state)?.muted_by;
-    const closed = mutedBy ? "You were muted." : "Your microphone is closed.";
+    const closed = mutedBy ? `${nameOf(roomOf(state), mutedBy)} muted you.` : "Your microphone is closed.";
     return open
       ? action("microphone", "Close microphone", true, "You are heard.")
       : action("microphone", "Open microphone", false, closed);
@@ -147,10 +147,10 @@ export function initials(name) {
 /** A hue of one's own, 0 to 359, the same in every browser. */
 export const hue = (number) => (number * 137) % 360;
 
-function presenceWords({ connected, suspended, microphone, muted_by }, quality) {
+function presenceWords(room, { connected, suspended, microphone, muted_by }, quality) {
   if (!connected) return "connection lost";
   if (suspended) return "on another call";
   if (quality === "lost" || quality === "poor") return `${quality === "lost" ? "no" : "poor"} connection`;
   if (microphone) return "mic open";
-  return muted_by ? "muted by a host" : "muted";
+  return muted_by ? `muted by ${nameOf(room, muted_by)}` : "muted";
 }

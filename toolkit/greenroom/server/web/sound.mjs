@@ -104,6 +104,10 @@ export class Sound {
     } catch (error) {
       throw new MicrophoneUnavailable(microphoneWords(error.name));
     }
+    if (this.#context === null || this.#capture !== null) {
+      for (const track of stream.getTracks()) track.stop(); // gone, or asked twice, while the browser asked the person
+      return;
+    }
     const [track] = stream.getAudioTracks();
     track.contentHint = "speech";
     track.onended = () => {

@@ -16,7 +16,7 @@ export const startState = (cid) => ({
   phase: "door", // door, joining, joined, left
   doorProblem: null,
   me: null,
-  name: "",
+  name: "", // as typed at the door
   role: "guest",
   connection: "offline", // offline, connecting, online, reconnecting
   retryAt: null,
@@ -41,7 +41,7 @@ export const startState = (cid) => ({
 export function hear(state, message, now) {
   switch (message.type) {
     case "welcome":
-      return next({ ...state, me: message.user, name: message.name, role: message.role, returning: state.replica.epoch >= 0 });
+      return next({ ...state, me: message.user, role: message.role, returning: state.replica.epoch >= 0 });
     case "snapshot":
     case "happened":
       return message.cid === state.cid ? replicate(state, message, now) : next(state);
@@ -135,7 +135,7 @@ function replicate(state, message, now) {
   let after = { ...state, replica, returning: false };
   const speak = [];
   for (const step of steps)
-    for (const { text, tone, urgent, shown } of noticesOf(step, state.me)) {
+    for (const { text, tone, urgent, shown } of noticesOf(step, state.me, state.role)) {
       speak.push({ text, urgent });
       if (shown) after = notify(after, text, tone, now);
     }
