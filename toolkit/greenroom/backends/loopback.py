@@ -22,7 +22,7 @@ from greenroom.protocol.deciding import Actor, Facts, may_see, not_found
 from greenroom.protocol.hub import Proposal, RoomHub
 from greenroom.protocol.ids import ADMIN, USER, Cid, MessageId, Role, UserId
 from greenroom.protocol.permissions import Capability
-from greenroom.protocol.publish import View, view_of
+from greenroom.protocol.publish import View, project, view_for, view_of
 from greenroom.protocol.refusals import Reason, Refusal
 from greenroom.protocol.requests import Join, Request
 from greenroom.protocol.room import LeaveReason, Room, audible, may
@@ -43,12 +43,14 @@ from greenroom.protocol.wire import (
     QueryCallTypes,
     QueryMessages,
     QueryPeople,
+    QueryRoom,
     QueryRooms,
     Question,
     Removed,
     RoomPreview,
     RoomsChanged,
     RoomsPage,
+    RoomView,
     Signal,
     Typing,
     Welcome,
@@ -238,6 +240,9 @@ class LoopbackSession:
         match question:
             case QueryRooms():
                 return self._rooms(question)
+            case QueryRoom(cid):
+                room = self._room(cid)
+                return RoomView(project(room, view_for(room, self.who)))
             case QueryPeople(cid, text, limit, after):
                 wanted = safe_text(text).casefold()
                 people = [p for p in self._room(cid).participants.values() if wanted in p.name.casefold()]

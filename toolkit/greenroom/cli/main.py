@@ -28,6 +28,7 @@ app.command()(people.hands)
 app.command()(operate.serve)
 app.command()(operate.token)
 app.command()(operate.doctor)
+app.add_typer(operate.types_app, name="types")
 app.add_typer(operate.config_app, name="config")
 app.add_typer(bench.app, name="bench")
 

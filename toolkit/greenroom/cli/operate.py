@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import msgspec
 import typer
 
 from greenroom.cli import access
@@ -14,12 +15,16 @@ from greenroom.cli.config import resolve
 from greenroom.cli.doctor import examine
 from greenroom.cli.output import Exit, say, say_json, table
 from greenroom.errors import Malformed
-from greenroom.protocol.ids import Role, UserId, parse_cid, parse_user
+from greenroom.protocol.call_types import CallType
+from greenroom.protocol.ids import ADMIN, Role, UserId, parse_cid, parse_user
+from greenroom.protocol.wire import capability_names
 from greenroom.server.tokens import load_keys, mint
 
+types_app = typer.Typer(help="The kinds of room.", rich_markup_mode=None)
 config_app = typer.Typer(help="The configuration in force.", rich_markup_mode=None)
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ServerOption = Annotated[str | None, typer.Option("--server", help="Address of the server.")]
 DataOption = Annotated[str | None, typer.Option(help="Folder of the database and the secret.")]
 
 
@@ -131,6 +136,49 @@ def doctor(json: Json = False) -> None:
                 say(f"\n{one.part}: {one.mend}")
     if any(one.state == "broken" for one in findings):
         raise typer.Exit(Exit.FAILED)
+
+
+@types_app.callback()
+def types() -> None:
+    """The kinds of room, their settings, and what each role may do in them."""
+
+
+@types_app.command("list")
+def types_list(server: ServerOption = None, json: Json = False) -> None:
+    """List the call types of a server; --json gives what `put` takes."""
+    config = resolve({"server": server}).config
+    with access.client(config, role=ADMIN) as client:
+        found = client.blocking.call_types()
+    if json:
+        say_json(found)
+        return
+    rows = [
+        (
+            kind.name,
+            "yes" if kind.settings.backstage else "no",
+            role,
+            capability_names(capabilities) or "nothing",
+        )
+        for kind in found
+        for role, capabilities in kind.grants.items()
+    ]
+    say(table(("type", "backstage", "role", "may"), rows))
+
+
+@types_app.command("put")
+def types_put(
+    file: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A call type as JSON.")],
+    server: ServerOption = None,
+) -> None:
+    """Add or replace a call type. Rooms that exist keep what they have."""
+    config = resolve({"server": server}).config
+    try:
+        kind = msgspec.json.decode(file.read_bytes(), type=CallType)
+    except (OSError, msgspec.MsgspecError) as error:
+        raise Malformed(f"{file} is not a call type: {error}; see greenroom types list --json") from None
+    with access.client(config, role=ADMIN) as client:
+        client.blocking.put_call_type(kind)
+    say(f"the server has '{kind.name}' now")
 
 
 @config_app.callback()

@@ -22,6 +22,7 @@ from greenroom.engine.client import Client
 from greenroom.errors import GreenroomError, Refused, Unreachable
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
+from greenroom.state.call import CallState
 from greenroom.views.hands import hand_rows
 from greenroom.views.rooms import room_rows
 
@@ -141,7 +142,7 @@ def rooms(
     config = resolve({"server": server}).config
 
     async def ask() -> None:
-        async with access.client(config) as client:
+        async with access.client(config, role=ADMIN) as client:
             found = await client.rooms(live=True if live else None, text=text)
             if json:
                 say_json(found)
@@ -180,11 +181,10 @@ def hands(
 
     async def ask() -> None:
         async with access.client(config, role=ADMIN) as client:
-            call = await client.join(cid)
             for request in asked:
-                await call.perform(request)
-            state = call.state.value
-            rows = hand_rows(state, time.time())
+                await client.perform(cid, request)
+            seen = CallState(cid, client.state.value.user, room=await client.room(cid))
+            rows = hand_rows(seen, time.time())
             if json:
                 say_json(rows)
             elif rows:

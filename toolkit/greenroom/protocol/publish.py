@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from msgspec.structs import replace
 
+from greenroom.protocol.deciding import Actor
 from greenroom.protocol.events import (
     ConnectionChanged,
     Event,
@@ -32,7 +33,7 @@ from greenroom.protocol.events import (
     UserBlocked,
     UserUnblocked,
 )
-from greenroom.protocol.ids import UserId
+from greenroom.protocol.ids import ADMIN, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Room, may
 
@@ -47,6 +48,12 @@ class View(StrEnum):
 def view_of(room: Room, user: UserId) -> View:
     """Return the projection `user` is entitled to."""
     return View.MODERATORS if may(room, user, Capability.BLOCK) else View.AUDIENCE
+
+
+def view_for(room: Room, who: Actor) -> View:
+    """Return the projection for somebody who need not be here: `who.role` counts for those the room does not know."""
+    moderates = who.role == ADMIN or may(room, who.user, Capability.BLOCK, who.role)
+    return View.MODERATORS if moderates else View.AUDIENCE
 
 
 def named(room: Room, user: UserId) -> bool:

@@ -101,6 +101,12 @@ class QueryPeople(msgspec.Struct, frozen=True, tag_field="ask", tag="people", fo
     after: int = 0
 
 
+class QueryRoom(msgspec.Struct, frozen=True, tag_field="ask", tag="room", forbid_unknown_fields=True):
+    """One room as the asker may see it, without joining."""
+
+    cid: Cid
+
+
 class QueryMessages(msgspec.Struct, frozen=True, tag_field="ask", tag="messages", forbid_unknown_fields=True):
     """Chat before message id `before` (the newest without), oldest first."""
 
@@ -131,7 +137,7 @@ class MintToken(msgspec.Struct, frozen=True, tag_field="ask", tag="mint_token", 
     seconds: float = 3600.0
 
 
-Question = QueryRooms | QueryPeople | QueryMessages | QueryCallTypes | PutCallType | MintToken
+Question = QueryRooms | QueryRoom | QueryPeople | QueryMessages | QueryCallTypes | PutCallType | MintToken
 
 
 class RoomPreview(msgspec.Struct, frozen=True):
@@ -153,6 +159,10 @@ class RoomPreview(msgspec.Struct, frozen=True):
 class RoomsPage(msgspec.Struct, frozen=True, tag_field="answer", tag="rooms"):
     rooms: tuple[RoomPreview, ...]
     next: str | None = None
+
+
+class RoomView(msgspec.Struct, frozen=True, tag_field="answer", tag="room"):
+    room: Room
 
 
 class PeoplePage(msgspec.Struct, frozen=True, tag_field="answer", tag="people"):
@@ -180,7 +190,7 @@ class Token(msgspec.Struct, frozen=True, tag_field="answer", tag="token"):
         return f"Token(token=…, expires_at={self.expires_at})"
 
 
-AnswerBody = RoomsPage | PeoplePage | MessagesPage | CallTypes | Token
+AnswerBody = RoomsPage | RoomView | PeoplePage | MessagesPage | CallTypes | Token
 
 
 # ---- client to server

@@ -10,6 +10,7 @@ from greenroom.errors import Malformed, StorageFailed
 from greenroom.protocol.deciding import may_see, not_found
 from greenroom.protocol.ids import ADMIN, ANONYMOUS, GUEST, Cid, MessageId, Role, UserId, is_cid
 from greenroom.protocol.permissions import Capability
+from greenroom.protocol.publish import project, view_for
 from greenroom.protocol.refusals import Reason, Refusal
 from greenroom.protocol.room import Room, capabilities
 from greenroom.protocol.text import safe_text
@@ -23,9 +24,11 @@ from greenroom.protocol.wire import (
     QueryCallTypes,
     QueryMessages,
     QueryPeople,
+    QueryRoom,
     QueryRooms,
     Question,
     RoomsPage,
+    RoomView,
     Token,
 )
 from greenroom.server.lobby import preview, visible
@@ -49,6 +52,13 @@ async def answer(house: House, person: Person, question: Question) -> AnswerBody
         match question:
             case QueryRooms():
                 return await _rooms(house, person, question)
+            case QueryRoom(cid):
+                room = await _readable(house, person, cid)
+                return (
+                    room
+                    if isinstance(room, Refusal)
+                    else RoomView(project(room, view_for(room, person.actor)))
+                )
             case QueryPeople():
                 return await _people(house, person, question)
             case QueryMessages():
