@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from greenroom.errors import Refused
+from greenroom.errors import Misuse, Refused
 from greenroom.protocol.deciding import Actor, Facts
 from greenroom.protocol.hub import RoomHub
 from greenroom.protocol.ids import Cid, MessageId, UserId
@@ -26,7 +26,7 @@ from greenroom.protocol.requests import (
     Request,
     SetMicrophone,
 )
-from greenroom.protocol.room import Room
+from greenroom.protocol.room import LeaveReason, Room
 from greenroom.protocol.wire import Reaction, RoomPreview, Signal
 from greenroom.state.call import (
     CallPhase,
@@ -92,7 +92,7 @@ class World:
 
     def call(self, cid: Cid, /) -> Handle:
         if cid not in self.state.value.calls:
-            raise KeyError(cid)
+            raise Misuse("this client is not in the room; join it first")
         return Handle(self, cid)
 
     async def join(self, cid: Cid, /, *, create: bool = False, title: str = "") -> Handle:
@@ -105,6 +105,13 @@ class World:
 
     async def watch_rooms(self) -> None:
         self._set_rooms()
+
+    def link(self, cid: Cid, /) -> str:
+        return f"http://127.0.0.1:8440/r/{cid}"
+
+    def forget(self, cid: Cid, /) -> None:
+        calls = {kept: call for kept, call in self.state.value.calls.items() if kept != cid}
+        self.state.value = replace(self.state.value, calls=calls)
 
     # ---- how it is done
 
@@ -124,7 +131,8 @@ class World:
         elif self.me.user in proposal.removed:
             call = self.state.value.calls[cid]
             reason = proposal.removed[self.me.user].reason
-            self._set(cid, replace(call, phase=CallPhase.LEFT, left_reason=reason.value))
+            mine = reason is LeaveReason.LEFT
+            self._set(cid, replace(call, phase=CallPhase.LEFT, left_reason=None if mine else reason.value))
         self._set_rooms()
         return None
 

@@ -38,7 +38,7 @@ LinkOf = Callable[[Cid], str | Awaitable[str]]
 class DashboardApp(App[None]):
     """Shows what `engine` knows, at most 15 times a second, the newest state first and last.
 
-    `cid` is entered at the start. `link` makes the link of a room; without it there is none to show.
+    `cid` is entered at the start. `link` makes the link of a room, where it is not the engine's own.
     """
 
     CSS_PATH = "greenroom.tcss"
@@ -54,7 +54,7 @@ class DashboardApp(App[None]):
         super().__init__(driver_class=TerminalDriver)
         self._engine = engine
         self._first = cid
-        self._link = link
+        self._link = link or engine.link
         self._shown: tuple[ClientState, int] | None = None
         self._leaving = False
         for theme in THEMES:
@@ -75,9 +75,7 @@ class DashboardApp(App[None]):
     def on_mount(self) -> None:
         self.follow()
         self.set_interval(1 / FRAMES_A_SECOND, self.follow)
-        self.run_worker(self._watch(), exit_on_error=False)
-        if self._first is not None:
-            self.enter(self._first)
+        self.run_worker(self._begin(self._first), exit_on_error=False)
 
     # ---- state flows in
 
@@ -93,8 +91,11 @@ class DashboardApp(App[None]):
             return
         self._shown = (state, int(now))
         for screen in self.screen_stack:
-            if isinstance(screen, RoomsideScreen) and screen.is_mounted:
-                screen.show(state, now)
+            if isinstance(screen, RoomsideScreen):
+                screen.follow(state, now)
+        for cid, call in state.calls.items():
+            if call.phase is CallPhase.LEFT:
+                self._engine.forget(cid)  # its screen has said why and is gone
 
     # ---- requests flow out
 
@@ -152,7 +153,14 @@ class DashboardApp(App[None]):
 
     # ---- what may wait
 
-    async def _watch(self) -> None:
+    async def _begin(self, cid: Cid | None) -> None:
+        # A guest is let in by the room; only then may they look at others.
+        if cid is not None:
+            call = self.engine_state.calls.get(cid)
+            if call is not None and call.phase in HERE:
+                self.show_room(cid)
+            else:
+                await self._join(cid, create=False, title="")
         await self._ask(self._engine.watch_rooms())
 
     async def _perform(self, cid: Cid, request: Request | Signal) -> None:
@@ -170,9 +178,6 @@ class DashboardApp(App[None]):
             self.show_room(cid)
 
     async def _share(self, cid: Cid) -> None:
-        if self._link is None:
-            self.say("this room has no link: the server has no web page", "warning")
-            return
         call = self.engine_state.calls.get(cid)
         title = cid if call is None or call.room is None else call.room.title
         try:

@@ -39,8 +39,8 @@ LOOKS: tuple[Look, ...] = (
     "meter-hot",
     "track",
 )
-# Terminals disagree how wide a picture made of several characters is; without what joins them, they agree.
-_JOINING = {0x200D: None, 0xFE0E: None, 0xFE0F: None}
+# Terminals disagree how wide a picture made of several characters is; without what joins and colours them, they agree.
+_JOINING = dict.fromkeys((0x200D, 0xFE0E, 0xFE0F, *range(0x1F3FB, 0x1F400)))
 
 
 class Cell(NamedTuple):

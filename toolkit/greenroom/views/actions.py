@@ -35,6 +35,7 @@ from greenroom.protocol.requests import (
     SetMicrophone,
     SetRole,
     StopLive,
+    UnblockUser,
     UpdateRoom,
     WithdrawHand,
 )
@@ -343,6 +344,16 @@ ACTIONS: tuple[Action, ...] = (
         _about(BlockUser),
         Target.PERSON,
         confirm=True,
+    ),
+    Action(
+        "unblock",
+        "b",
+        "Unblock",
+        "Let somebody who was blocked come back",
+        Group.MODERATION,
+        _blocked,
+        _about(UnblockUser),
+        Target.BLOCKED,
     ),
     Action(
         "make_speaker",

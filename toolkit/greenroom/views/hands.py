@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from greenroom.protocol.call_types import HandPolicy
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import may
 from greenroom.state.call import CallState
 from greenroom.views.words import count, duration, role_word
+
+_ORDER = {HandPolicy.LEAST_TALKED: "least talked first", HandPolicy.ROUND_ROBIN: "in turns"}
 
 
 class HandRow(msgspec.Struct, frozen=True):
@@ -50,6 +53,15 @@ def hand_rows(call: CallState, now: float) -> tuple[HandRow, ...]:
         )
         for place, hand in enumerate(room.hands, 1)
     )
+
+
+def queue_words(call: CallState) -> str:
+    """Return how long the queue is and, unless first come is first served, whose turn is next."""
+    room = call.room
+    if room is None:
+        return ""
+    order = _ORDER.get(room.settings.hand_policy, "")
+    return count(len(room.hands), "hand") + (f", {order}" if order else "")
 
 
 def listener_rows(call: CallState) -> tuple[ListenerRow, ...]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, cast
 
+from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import Screen
 
@@ -52,10 +54,16 @@ class RoomsideScreen(Screen[None]):
         self._notice = (words, tone, time.time())
         self.refresh_state()
 
+    def follow(self, state: ClientState, now: float) -> None:
+        """Show `state` if the screen is whole."""
+        if self.is_mounted and self.is_running:
+            # Between the first and the last part that goes when a screen is closed, there is nothing to show to.
+            with suppress(NoMatches):
+                self.show(state, now)
+
     def refresh_state(self) -> None:
         """Show the newest state again, because something else than the state changed."""
-        if self.is_mounted:
-            self.show(self.dashboard.engine_state, time.time())
+        self.follow(self.dashboard.engine_state, time.time())
 
     def notice_line(self, now: float) -> Line:
         """Return the notice while it is fresh: a mark and words."""

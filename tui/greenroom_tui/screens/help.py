@@ -46,7 +46,7 @@ def help_rows(call: CallState | None, possible: Callable[[Action], bool], column
 
 def _row(key: str, label: str, words: str, now: bool, columns: int) -> list[WordsRow]:
     look: Look = "plain" if now else "dim"
-    first, *rest = textwrap.wrap(words if now else f"{words} (not now)", max(20, columns - KEY - LABEL))
+    first, *rest = textwrap.wrap(words if now else f"{words} (not\u00a0now)", max(20, columns - KEY - LABEL))
     return [
         words_row(
             key,

@@ -19,7 +19,7 @@ from greenroom.state.call import CallPhase, CallState
 from greenroom.state.engine import ClientState
 from greenroom.views.actions import ACTIONS, Action, Chosen, Target, label_of
 from greenroom.views.chat import chat_rows
-from greenroom.views.hands import audience_words, hand_rows, listener_rows
+from greenroom.views.hands import audience_words, hand_rows, listener_rows, queue_words
 from greenroom.views.log import name_of
 from greenroom.views.stage import stage_rows
 from greenroom.views.status import microphone_words, statistics_line, status_words, title_words
@@ -110,11 +110,14 @@ class RoomScreen(RoomsideScreen):
         if not self._seen or not self.is_attached:
             return
         self._seen = False
-        reason = "" if call is None or not call.left_reason else call.left_reason
-        tone = "warning" if reason in ("kicked", "blocked") else "info"
         title = self.cid if self._call is None else title_words(self._call)
+        words, tone = f"you left {title}", "info"
+        if call is not None and call.left_reason:
+            told = call.notices[-1] if call.notices else None
+            words = f"{title}: {call.left_reason if told is None else told.text}"
+            tone = "warning" if told is None else told.tone
         self._back()
-        self.dashboard.say(f"you left {title}" + (f": {reason}" if reason else ""), tone)
+        self.dashboard.say(words, tone)
 
     def _back(self) -> None:
         """Take this screen and what lies over it away."""
@@ -164,7 +167,7 @@ class RoomScreen(RoomsideScreen):
     def _show_hands(self, call: CallState, now: float) -> None:
         rows = hand_rows(call, now)
         hands = self.query_one(Hands)
-        hands.head(f"Hands · {count(len(rows), 'hand')}")
+        hands.head(f"Hands · {queue_words(call)}")
         hands.show(rows)
         self._height(hands, len(rows), 1, max(2, (self.size.height - 6) // 3))
 

@@ -1,0 +1,77 @@
+"""The dashboard in a real terminal: what reaches it, and how it is left."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.tui.hostile import FORBIDDEN
+from tests.tui.pseudo import Terminal
+from tests.tui.world import CID
+
+pytestmark = pytest.mark.terminal
+POINTER = re.compile(r"\x1b\]22;[a-z-]*\x07")  # Textual says which pointer the mouse should have
+ALTERNATE_OFF, CURSOR_ON = b"\x1b[?1049l", b"\x1b[?25h"
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    return tmp_path / "report.json"
+
+
+@pytest.fixture
+def terminal(report: Path) -> Iterator[Terminal]:
+    with Terminal([sys.executable, "-m", "tests.tui.program", str(report)]) as running:
+        running.sees("Hands", "Audience", "Quit")
+        yield running
+
+
+def assert_left(report: Path) -> None:
+    assert json.loads(report.read_text()) == {"left": [CID], "code": 0}
+
+
+def test_nothing_that_people_typed_acts_on_the_terminal(terminal: Terminal) -> None:
+    terminal.sees("[@click", "[/oops]")
+    terminal.press("?")
+    terminal.sees("Esc closes")
+    terminal.press("q")
+    terminal.until(lambda: "Esc closes" not in terminal.text)
+    terminal.press("h")
+    terminal.sees("1 room ")
+    written = POINTER.sub("", terminal.written.decode())
+    assert not set(written) & set(FORBIDDEN)
+    assert "\x1b[31mred" not in written
+    assert "\x1b]0;" not in written
+    terminal.press("q")
+    assert terminal.ends() == 0
+
+
+def test_quitting_restores_the_terminal_and_leaves_the_call(terminal: Terminal, report: Path) -> None:
+    terminal.press("q")
+    assert terminal.ends() == 0
+    assert_left(report)
+    assert ALTERNATE_OFF in terminal.written
+    assert terminal.written.rindex(CURSOR_ON) > terminal.written.index(b"\x1b[?25l")
+    assert terminal.attributes_now() == terminal.attributes
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_being_asked_to_end_is_like_quitting(
+    terminal: Terminal, report: Path, number: signal.Signals
+) -> None:
+    terminal.signal(number)
+    assert terminal.ends() == 0
+    assert_left(report)
+    assert ALTERNATE_OFF in terminal.written
+
+
+def test_a_terminal_that_is_taken_away_ends_the_dashboard_cleanly(terminal: Terminal, report: Path) -> None:
+    terminal.hang_up()
+    assert terminal.ends() == 0
+    assert_left(report)
