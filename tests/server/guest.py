@@ -146,6 +146,11 @@ class Guest:
         assert message is not None
         return message
 
+    async def hears_or_is_closed(self, kind: type[M]) -> bool:
+        """Tell whether a message of `kind` came before the server closed."""
+        await self.until(lambda: self.close_code is not None or bool(self.all(kind)))
+        return bool(self.all(kind))
+
     async def closed(self) -> int | None:
         """Return the code with which the server closed."""
         async with asyncio.timeout(PATIENCE_SECONDS):
