@@ -14,6 +14,7 @@ from playwright.async_api import Browser, Page, expect
 
 from greenroom.media.sources import Tone
 from greenroom.protocol import wire
+from greenroom.protocol.ids import UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.requests import (
     GetOrCreate,
@@ -284,7 +285,7 @@ async def test_the_page_fits_a_phone(browser: Browser, server: LiveServer) -> No
             await expect(fay.page.locator(f"#{button}")).to_be_in_viewport(ratio=1)
 
 
-async def test_a_token_in_the_link_leaves_the_address_bar_at_once(
+async def test_a_personal_link_names_its_owner_and_leaves_the_address_bar_at_once(
     browser: Browser, server: LiveServer
 ) -> None:
     cid = new_cid()
@@ -292,11 +293,16 @@ async def test_a_token_in_the_link_leaves_the_address_bar_at_once(
         joined(server.url, await server.host(), cid, media=False) as ann,
         visitor(browser) as gil,
     ):
-        token = await server.token("gil", "Gil")
+        token = await server.token("gil", "Gil Åberg")
         await gil.page.goto(f"{server.url}/r/{cid}#token={token}")
         assert gil.page.url == f"{server.url}/r/{cid}"
-        await gil.come_in(server.url, cid, "Gil")  # loads the page again: this tab still knows the token
-        await ann.until(lambda room: "gil" in room.participants)
+        await gil.page.reload()  # this tab still knows who it is
+        await expect(gil.page.get_by_label("Your name")).to_be_hidden()
+        await gil.page.get_by_role("button", name="Listen").click()
+        await gil.inside()
+        room = await ann.until(lambda room: "gil" in room.participants)
+        assert room.participants[UserId("gil")].name == "Gil Åberg"
+        await gil.assert_unharmed()
 
 
 async def test_a_lost_connection_comes_back_without_a_ghost(talker: Browser, server: LiveServer) -> None:

@@ -249,8 +249,9 @@ async function look() {
 
 bindControls({
   room: link.cid,
+  named: link.kept?.named ?? false,
   enter(name, room) {
-    rememberName(name);
+    if (name) rememberName(name);
     if (link.cid === null) location.assign(addressOf(room));
     else if (state.phase !== "joining") enter(name);
   },

@@ -53,10 +53,12 @@ function bindDoor(page) {
   const asks = page.room === null;
   $("which").hidden = $("which-label").hidden = !asks;
   $("which").required = asks;
+  $("name").hidden = $("name-label").hidden = page.named;
+  $("name").required = !page.named;
   $("door-form").addEventListener("submit", (event) => {
     event.preventDefault();
     const [name, room] = [$("name").value.trim(), $("which").value.trim()];
-    if (name && (room || !asks)) page.enter(name, room);
+    if ((name || page.named) && (room || !asks)) page.enter(page.named ? "" : name, room);
   });
 }
 

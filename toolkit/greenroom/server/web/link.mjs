@@ -10,7 +10,7 @@ export function takeLink() {
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
   const link = { cid: cidIn(location.pathname), kept: null };
   if (link.cid === null) return link;
-  if (token) keep(link, { token, resume: null, guest: null });
+  if (token) keep(link, { token, resume: null, guest: null, named: namesSomebody(token) });
   else recall(link);
   return link;
 }
@@ -62,13 +62,26 @@ async function joinToken(link, name) {
   return body.token;
 }
 
-/** Until this tab closes: `token`, `resume`, and the name of the `guest` they are for (null came by a personal link). */
+/**
+ * Until this tab closes: `token`, `resume`, the name of the `guest` they are for (null came by a
+ * personal link), and whether that link has `named` the person already.
+ */
 function keep(link, kept) {
   link.kept = kept;
   try {
     sessionStorage.setItem(key(link), JSON.stringify(kept));
   } catch {
     // a browser that keeps nothing: the token lives as long as the page
+  }
+}
+
+/** Whether the token says what its owner is called (RFC 7519, section 3); the server decides whether it is true. */
+function namesSomebody(token) {
+  try {
+    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
+    return Boolean(JSON.parse(atob(claims)).name);
+  } catch {
+    return false;
   }
 }
 
