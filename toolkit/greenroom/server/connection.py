@@ -180,7 +180,7 @@ class Connection:
         person, token, remembered = back
         self._person = person
         if not remembered:
-            await self._house.rejoin(person)
+            await self._house.rejoin(person, message.seen)
         here = self._house.people.still_in(person)
         self._reply(msgspec.structs.replace(self._welcome(person, token), resumed=here))
         self._house.people.resume_rooms(person, self, message.seen)

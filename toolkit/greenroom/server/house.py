@@ -6,7 +6,7 @@ import asyncio
 import logging
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
 import msgspec
@@ -265,8 +265,13 @@ class House:
         elif self._room_signals.take(cid, now):
             hosted.tell_signal(frame)
 
-    async def rejoin(self, person: Person) -> None:
-        """Bring somebody of an earlier run of this server back into the rooms they were in."""
+    async def rejoin(self, person: Person, seen: Iterable[Cid]) -> None:
+        """Bring somebody of an earlier run of this server back into the rooms they were in.
+
+        `seen`: the rooms they say they know; one they joined just before the end may not have been noted.
+        """
+        person.rooms |= {cid for cid in seen if is_cid(cid) and person.bound_to in (None, cid)}
+        person.rooms = set(sorted(person.rooms)[:ROOMS_PER_PERSON])
         for cid in sorted(person.rooms):
             refusal: Refusal | None = DRAINING
             if not self.draining:

@@ -62,30 +62,28 @@ class Writer:
 
     def journal(self, *changes: RowChange) -> None:
         """Keep `changes` some time soon."""
+        if not self._journal:
+            self._wake.set()
         self._journal.extend(changes)
-        self._wake.set()
 
     async def _run(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = 0.0
         while True:
-            await self._wake.wait()
-            self._wake.clear()
             while self._waiting:
                 await self._write_group()
-            if self._journal:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(
-                        self._wait_for_commit(), JOURNAL_EVERY_SECONDS * (not self._closing)
-                    )
-                if not self._waiting:
-                    await self._write_journal()
-                self._wake.set()
-            elif self._closing:
+                if self._journal and loop.time() >= due:
+                    await self._write_journal()  # however busy it is, the journal does not wait for long
+                    due = loop.time() + JOURNAL_EVERY_SECONDS
+            if self._journal and (self._closing or loop.time() >= due):
+                await self._write_journal()
+                due = loop.time() + JOURNAL_EVERY_SECONDS
+            elif self._closing and not self._journal:
                 return
-
-    async def _wait_for_commit(self) -> None:
-        while not self._waiting and not self._closing:
-            await self._wake.wait()
-            self._wake.clear()
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake.wait(), due - loop.time() if self._journal else None)
+                self._wake.clear()
 
     async def _write_group(self) -> None:
         group: list[tuple[Sequence[RowChange], asyncio.Future[None]]] = []
