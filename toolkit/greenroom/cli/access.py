@@ -7,16 +7,21 @@ import secrets
 import time
 import unicodedata
 from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 from greenroom.cli.config import Config
-from greenroom.engine.client import Client
-from greenroom.errors import GreenroomError, SetUpIncomplete, Unauthorized
-from greenroom.media.sinks import AudioSink
-from greenroom.media.sources import AudioSource
+from greenroom.errors import GreenroomError, SetUpIncomplete, Unauthorized, Unreachable
 from greenroom.protocol.ids import ADMIN, USER, Role, UserId
 from greenroom.server.options import on_loopback
 from greenroom.server.tokens import load_keys, mint
+
+if TYPE_CHECKING:
+    from greenroom.engine.client import Client
+    from greenroom.media.sinks import AudioSink
+    from greenroom.media.sources import AudioSource
 
 _TOKEN_SECONDS = 3600.0
 
@@ -50,6 +55,10 @@ def client(
     several: bool = False,
 ) -> Client:
     """Return a client that is not connected yet. Without any token it comes as a guest, by the room's link."""
+    from greenroom.engine.client import (
+        Client,  # sound and codecs take half a second to load; help must not wait
+    )
+
     token = config.token or own_token(config, role)
     return Client(
         config.server,
@@ -68,6 +77,17 @@ def with_advice(error: GreenroomError, config: Config) -> GreenroomError:
             f"{error}; ask whoever runs {config.server} for a token (greenroom token) and set GREENROOM_TOKEN"
         )
     return error
+
+
+def require_server(config: Config) -> None:
+    """Raise `Unreachable` unless something answers at the configured address within 2 s."""
+    try:
+        with urlopen(f"{config.server.rstrip('/')}/api/version", timeout=2.0):
+            pass
+    except HTTPError:
+        pass  # something answers; what it has to say is for who asks it
+    except (URLError, OSError, ValueError):
+        raise Unreachable(f"no server answers at {config.server}; start one with: greenroom serve") from None
 
 
 def secret_of(config: Config) -> Path:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import ctypes
 import importlib.util
+import json
 import shutil
 import socket
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.error import URLError
+from urllib.request import urlopen
 
-import aiohttp
 import msgspec
 
 from greenroom.cli.config import Config
@@ -161,17 +162,8 @@ def _jupyter(_config: Config) -> Finding:
 
 def _server(config: Config) -> Finding:
     try:
-        version = asyncio.run(_ask_version(config.server))
-    except (aiohttp.ClientError, OSError, TimeoutError, ValueError):
+        with urlopen(f"{config.server}/api/version", timeout=2.0) as response:
+            version = str(json.load(response)["version"])
+    except (URLError, OSError, ValueError, KeyError):
         return Finding("server", "limited", f"no server answers at {config.server}", "greenroom serve")
     return Finding("server", "ok", f"{config.server} answers: version {version}")
-
-
-async def _ask_version(server: str) -> str:
-    timeout = aiohttp.ClientTimeout(total=2.0)
-    async with (
-        aiohttp.ClientSession(timeout=timeout) as session,
-        session.get(f"{server}/api/version") as response,
-    ):
-        response.raise_for_status()
-        return str((await response.json())["version"])

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from msgspec.structs import replace
@@ -17,14 +17,16 @@ from msgspec.structs import replace
 from greenroom.cli import access
 from greenroom.cli.config import Config, resolve
 from greenroom.cli.output import say, say_error, say_json, table
-from greenroom.engine.call import Call
-from greenroom.engine.client import Client
 from greenroom.errors import GreenroomError, Refused, Unreachable
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
 from greenroom.state.call import CallState
 from greenroom.views.hands import hand_rows
 from greenroom.views.rooms import room_rows
+
+if TYPE_CHECKING:
+    from greenroom.engine.call import Call
+    from greenroom.engine.client import Client
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ServerOption = Annotated[str | None, typer.Option("--server", help="Address of the server.")]
@@ -72,6 +74,8 @@ def demo(
             for who, heard in report.heard.items():
                 say(f"{who} heard {', '.join(heard) or 'nobody'}")
             return
+        from greenroom.engine.client import Client
+
         client = Client(
             running.url, token=running.host_token, name=config.name, allow_multiple_active_calls=True
         )
@@ -273,6 +277,7 @@ def _ask(ask: Callable[[], Awaitable[None]], config: Config) -> None:
     async def main() -> None:
         await ask()
 
+    access.require_server(config)
     try:
         asyncio.run(main())
     except GreenroomError as error:
