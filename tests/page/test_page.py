@@ -318,7 +318,7 @@ async def test_a_lost_connection_comes_back_without_a_ghost(talker: Browser, ser
         await hal.page.get_by_role("button", name="Open microphone").click()
         await ann.hears(guest.number)
         await hal.watched("watched.sockets.at(-1).close()")
-        await hal.page.wait_for_function("watched.sockets.length > 1")
+        await hal.until("watched.sockets.length > 1")
         await hal.status("You hear the room, and it hears you.")
         await ann.do(PostMessage("still there?"))
         await expect(hal.page.get_by_role("log")).to_contain_text("still there?")

@@ -43,7 +43,7 @@ async def test_sound_comes_back_both_ways_after_the_media_worker_is_killed(
         worker = media_worker(server.process)
 
         os.kill(worker, signal.SIGKILL)
-        await bo.page.wait_for_function("watched.peers.length > 1")
+        await bo.until("watched.peers.length > 1")
         await ann.reattach()
         await bo.status("You hear the room, and it hears you.")
         assert await bo.hears(ann.room.participants[ann.user].number, TONE_HZ) == pytest.approx(

@@ -88,6 +88,14 @@ class Visitor:
         """Return what `expression` over `watched` gives in the page."""
         return await self.page.evaluate(f"() => {expression}")
 
+    async def until(self, expression: str) -> None:
+        """Wait until `expression` over `watched` holds. Playwright's own waiting evaluates text: the policy forbids it."""
+        async with asyncio.timeout(10):
+            while True:
+                if await self.watched(expression):
+                    return
+                await asyncio.sleep(0.05)
+
     async def assert_unharmed(self) -> None:
         """Nothing was refused by the page's own policy, and nothing went wrong in its scripts."""
         assert await self.watched("watched.violations") == []
