@@ -262,15 +262,11 @@ class Call:
 
     def last(self, user: str, seconds: float = 1.0) -> Block:
         """Return up to the last `seconds` (5 at most) heard of `user`, shape (frames, channels); empty if never heard."""
-        number = self._membership.number_of(UserId(user))
-        return self._membership.ears.last(0 if number is None else number, seconds)
+        return self._membership.ears.last(UserId(user), seconds)
 
     def heard_seconds(self) -> Mapping[UserId, float]:
         """Return for how long each person was heard here, louder than −50 dBFS, measured on the decoded sound."""
-        room = self.state.value.room
-        people = {} if room is None else {person.number: user for user, person in room.participants.items()}
-        heard = self._membership.ears.heard_seconds()
-        return {people[number]: seconds for number, seconds in heard.items() if number in people}
+        return self._membership.ears.heard_seconds()
 
     def tap(self, heard: Callable[[UserId, Block], None]) -> Callable[[], None]:
         """Call `heard(user, block)`, on the engine's thread, for every 20 ms heard of anyone; return how to stop that.

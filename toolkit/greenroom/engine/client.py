@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -61,6 +62,8 @@ from greenroom.state.call import CallPhase, CallState
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
 
 LEAVE_SECONDS = 3.0
+
+log = logging.getLogger(__name__)
 _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
 
@@ -353,9 +356,9 @@ class Client:
                 raise
             self._session = session
             self._welcomed(welcome)
-            self._tasks.append(asyncio.create_task(self._sample()))
+            self._tasks.append(asyncio.create_task(_kept_going(self._sample)))
             if self._paced:
-                self._tasks.append(asyncio.create_task(self._playout.run()))
+                self._tasks.append(asyncio.create_task(_kept_going(self._playout.run)))
 
     async def _join(self, cid: Cid, microphone: bool | None = None) -> Call:
         before = self._memberships.get(cid)
@@ -499,13 +502,16 @@ class Client:
         membership = self._memberships.get(cid)
         if membership is None:
             return
-        membership.ears.hear(number, block)
-        taps = self._taps.get(cid)
-        if taps:
-            user = membership.user_of(number)
-            for heard in tuple(taps):
-                if user is not None:
-                    heard(user, block)
+        user = membership.user_of(number)
+        if user is None:
+            return  # the room has not told us yet who that is
+        membership.ears.hear(user, block)
+        for heard in tuple(self._taps.get(cid, ())):
+            try:
+                heard(user, block)
+            except Exception:  # somebody else's function must not end everybody's sound
+                log.exception("a tap raised and is not called again")
+                self._taps[cid].remove(heard)
 
     def _tap(self, membership: Membership, heard: Callable[[UserId, Block], None]) -> Callable[[], None]:
         taps = self._taps.setdefault(membership.cid, [])
@@ -579,6 +585,16 @@ class BlockingClient(Blocking):
     put_call_type = twin(Client.put_call_type)
     mint_token = twin(Client.mint_token)
     step = twin(Client.step)
+
+
+async def _kept_going(work: Callable[[], Awaitable[None]]) -> None:
+    """Run what never ends by itself; after a fault of ours it is logged and begins again."""
+    while True:
+        try:
+            await work()
+        except Exception:
+            log.exception("sound or its measurement stopped; it begins again")
+            await asyncio.sleep(0.1)
 
 
 A = TypeVar("A", RoomsPage, RoomView, PeoplePage, MessagesPage, CallTypes, Token)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
@@ -32,7 +33,7 @@ from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft,
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.requests import SetMicrophone
-from greenroom.protocol.room import LeaveReason, Room, may
+from greenroom.protocol.room import LeaveReason, may
 from greenroom.protocol.wire import (
     CustomSignal,
     Emitted,
@@ -52,6 +53,7 @@ from greenroom.state.replica import Outcome, Replica, receive
 from greenroom.views.log import notice_words
 
 AboutRoom = Snapshot | Happened | Pulse | PersonQuality | Emitted | MediaLost | Removed
+log = logging.getLogger(__name__)
 CustomHeard = Callable[[UserId, str, CustomSignal], None]
 
 
@@ -80,6 +82,7 @@ class Membership:
         self._media = CallMedia(cid, session, source, playout, self._media_changed)
         self._pulse: Mapping[int, PersonLevel] = {}
         self._dominant: int | None = None
+        self._people: Mapping[int, UserId] = {}
         self._typing: dict[UserId, tuple[str, float]] = {}
         self._bytes = (0, 0)
         self._microphone_lock = asyncio.Lock()
@@ -102,8 +105,7 @@ class Membership:
             case Emitted(_, user, name, Typing()):
                 self._typing[user] = (name, now)
             case Emitted(_, user, name, CustomSignal() as signal):
-                for heard in tuple(self.custom):
-                    heard(user, name, signal)
+                self._hear_custom(user, name, signal)
             case Emitted():
                 self._set(with_reaction(self.state.value, message, now))
             case MediaLost(_, reason):
@@ -145,6 +147,13 @@ class Membership:
                 microphone=replace(state.microphone, wish=wish),
             )
         )
+
+    def _hear_custom(self, user: UserId, name: str, signal: CustomSignal) -> None:
+        for heard in tuple(self.custom):
+            try:
+                heard(user, name, signal)
+            except Exception:  # an application's fault is its own
+                log.exception("a listener to custom signals raised")
 
     def _removed(self, message: Removed, now: float) -> None:
         state = self.state.value
@@ -234,7 +243,7 @@ class Membership:
         state = without_old_reactions(self.state.value, now)
         if state.phase is CallPhase.LEFT:
             return
-        people = people_by_number(state.room)
+        people = self._people
         media = self._media.current
         levels = {
             people[number]: level.level_dbfs
@@ -268,17 +277,9 @@ class Membership:
         self._change(volumes={**self.state.value.volumes, user: gain})
         self._apply_volumes()
 
-    def number_of(self, user: UserId) -> int | None:
-        """Return the number under which `user` is heard here."""
-        room = self.state.value.room
-        person = None if room is None else room.participants.get(user)
-        return None if person is None else person.number
-
     def user_of(self, number: int) -> UserId | None:
         """Return who is heard under `number` here."""
-        room = self.state.value.room
-        people = {} if room is None else room.participants
-        return next((user for user, person in people.items() if person.number == number), None)
+        return self._people.get(number)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Run `work` beside; a refusal becomes a notice."""
@@ -304,10 +305,10 @@ class Membership:
             self._apply_volumes()
 
     def _apply_volumes(self) -> None:
-        for user, gain in self.state.value.volumes.items():
-            number = self.number_of(user)
-            if number is not None:
-                self._playout.set_person_gain(self.cid, number, gain)
+        """Numbers are given anew when a server was restarted: nobody inherits the volume of somebody else."""
+        volumes = self.state.value.volumes
+        for number, user in self._people.items() if volumes else ():
+            self._playout.set_person_gain(self.cid, number, volumes.get(user, 1.0))
 
     def _change(self, **fields: Any) -> None:
         self._set(replace(self.state.value, **fields))
@@ -320,8 +321,8 @@ class Membership:
         self._media.set_microphone(state.microphone.open)
         self.state.set(state)
         self._owner.call_changed(self.cid, state)
-        room = state.room
-        if room is not before.room and state.volumes and _numbers_changed(before.room, room):
+        if state.room is not before.room and (people := people_by_number(state.room)) != self._people:
+            self._people = people
             self._apply_volumes()
         self._reconcile(state)
 
@@ -350,7 +351,3 @@ class Membership:
             return
         self._told = state.microphone.wish
         self.spawn(self._tell_microphone())
-
-
-def _numbers_changed(before: Room | None, after: Room | None) -> bool:
-    return people_by_number(before).keys() != people_by_number(after).keys()
