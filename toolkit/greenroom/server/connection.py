@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import socket
 import time
 from collections.abc import Coroutine, Hashable
 
@@ -50,8 +51,10 @@ FIRST_MESSAGE_SECONDS = 10.0
 SILENCE_BEFORE_PING_SECONDS = 10.0
 """aiohttp waits half as long again for the answer: whoever is silent for 15 s is gone."""
 SEND_SECONDS = 5.0
+LOOK_SECONDS = 0.5
 CLOSE_SECONDS = 2.0
 MAX_RUNNING = 64
+KERNEL_QUEUE_BYTES = 256 * 1024
 MAX_REFUSED_FOR_SPEED = 120
 
 
@@ -92,6 +95,7 @@ class Connection:
         """Serve the client until it goes or is cut."""
         address = self._request.remote or ""
         await self._socket.prepare(self._request)
+        self._bound_kernel_queue()
         writing = asyncio.create_task(self._write(), name="one client's way out")
         try:
             try:
@@ -280,16 +284,15 @@ class Connection:
 
     async def _write(self) -> None:
         """The one who writes. Ends when the connection is cut, its client does not read, or it is gone."""
-        outbox, socket = self._outbox, self._socket
+        outbox = self._outbox
         while True:
             await outbox.ready.wait()
             frames = outbox.take()
             if outbox.overflowed:
                 return await self._abandon()
             try:
-                async with asyncio.timeout(SEND_SECONDS):
-                    for frame in frames:
-                        await socket.send_frame(frame, WSMsgType.TEXT)
+                for frame in frames:
+                    await self._send(frame)
             except TimeoutError:
                 return await self._abandon()
             except (ConnectionError, RuntimeError):
@@ -298,6 +301,26 @@ class Connection:
                 return await self._close(*self._cut)
             if self._cut is not None:
                 outbox.ready.set()
+
+    async def _send(self, frame: bytes) -> None:
+        """Send one frame. Raises `TimeoutError` when nothing moved for five seconds; a slow network is no reason."""
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await self._socket.send_frame(frame, WSMsgType.TEXT)
+            return
+        except TimeoutError:
+            transport = self._request.transport
+            if transport is None:
+                raise
+        # The frame is with the transport whole; only the wait for it was given up.
+        moved_at, left = time.monotonic(), transport.get_write_buffer_size()
+        while left:
+            await asyncio.sleep(LOOK_SECONDS)
+            before, left = left, transport.get_write_buffer_size()
+            if left < before:
+                moved_at = time.monotonic()
+            if self._outbox.overflowed or time.monotonic() - moved_at > SEND_SECONDS:
+                raise TimeoutError
 
     async def _close(self, code: int, reason: str) -> None:
         try:
@@ -317,6 +340,13 @@ class Connection:
         except (TimeoutError, ConnectionError, RuntimeError):
             pass
         self._abort()
+
+    def _bound_kernel_queue(self) -> None:
+        """Let the kernel hold little for a client that does not read, rather than the megabytes it would grow to."""
+        transport = self._request.transport
+        held = None if transport is None else transport.get_extra_info("socket")
+        if held is not None:
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_QUEUE_BYTES)
 
     def _abort(self) -> None:
         transport = self._request.transport

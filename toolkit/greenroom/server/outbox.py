@@ -23,10 +23,10 @@ class Outbox:
         self.ready = asyncio.Event()
 
     def put(self, frame: bytes) -> None:
-        """Queue a control frame. One frame always has room, however large."""
+        """Queue a control frame. One more has room, however large, while what waits is within the bounds."""
         if self.overflowed:
             return
-        if self._frames and (len(self._frames) >= MAX_FRAMES or self._bytes + len(frame) > MAX_BYTES):
+        if len(self._frames) >= MAX_FRAMES or self._bytes > MAX_BYTES:
             self.overflowed = True
             self._frames.clear()
             self._latest.clear()

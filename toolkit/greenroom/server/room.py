@@ -35,6 +35,7 @@ log = logging.getLogger(__name__)
 UNAVAILABLE = Refusal(
     Reason.UNAVAILABLE, "the server could not keep that just now; nothing has changed, try again"
 )
+LARGE_FRAME_BYTES = 64 * 1024
 _RANKING = (MemberSet, MemberRemoved, PermissionsChanged, GrantsChanged)
 
 
@@ -332,17 +333,26 @@ class HostedRoom:
         if isinstance(missed, Snapshot):
             self._send_snapshot(follower, view)
         elif missed is not None:
-            follower.send(encode(missed))
+            frame = encode(missed)
+            if len(frame) > LARGE_FRAME_BYTES and len(self._snapshot(view)) < len(frame):
+                self._send_snapshot(follower, view)
+            else:
+                follower.send(frame)
 
     def _send_snapshot(self, follower: Follower, view: View) -> None:
+        if frame := self._snapshot(view):
+            follower.send(frame)
+
+    def _snapshot(self, view: View) -> bytes:
+        """Return the encoded snapshot, made once for each number; b"" while there is no room."""
         snapshot = self._hub.snapshot(view)
         if snapshot is None:
-            return
+            return b""
         place = (snapshot.epoch, snapshot.seq)
         cached = self._snapshots.get(view)
         if cached is None or cached[0] != place:
             cached = self._snapshots[view] = (place, encode(snapshot))
-        follower.send(cached[1])
+        return cached[1]
 
 
 def _highest(steps: Iterable[_Step]) -> int:
