@@ -302,6 +302,7 @@ def test_guests_and_listeners_without_a_name_create_no_rooms(role: Role) -> None
 def test_someone_anonymous_listens_and_does_not_write() -> None:
     nobody = Actor(UserId("anon-1"), "", ANONYMOUS)
     assert refusal(live_room(nobody), nobody, PostMessage("hello")).missing is Capability.CHAT
+    assert refusal(live_room(nobody), nobody, RaiseHand()).reason is Reason.NOT_REQUESTABLE
 
 
 def test_a_misspelt_call_type_is_refused_with_the_ones_there_are() -> None:

@@ -12,7 +12,7 @@ from greenroom.protocol.events import (
     PermissionsChanged,
     SuspensionChanged,
 )
-from greenroom.protocol.ids import ADMIN, UserId
+from greenroom.protocol.ids import ADMIN, ANONYMOUS, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.queue import next_hand
 from greenroom.protocol.refusals import Reason
@@ -87,6 +87,8 @@ def _own(room: Room, me: Participant, request: Request, now: float) -> Decision:
 def _raise(room: Room, me: Participant, now: float) -> Decision:
     if may(room, me.user, Capability.SEND_AUDIO):
         return refuse(Reason.ALREADY, "you may speak already; open your microphone")
+    if me.role == ANONYMOUS:
+        return refuse(Reason.NOT_REQUESTABLE, "who comes without a name only listens; come in with a name to speak")
     if not room.settings.audio.access_request:
         return refuse(Reason.NOT_REQUESTABLE, "raised hands are switched off in this room")
     if _hand(room, me.user) is not None:
