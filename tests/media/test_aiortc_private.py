@@ -254,7 +254,7 @@ async def test_everything_goes_through_one_bundle_with_opus_at_111() -> None:
     connection = MediaConnection(source=Tone(), slots=2)
     offer = await connection.offer(video_lines=1)
     assert "a=group:BUNDLE 0 1 2 3\r\n" in offer
-    assert offer.count("UDP/TLS/RTP/SAVPF 111\r\n") == 3
+    assert offer.count("UDP/TLS/RTP/SAVPF 111 63\r\n") == 3
     assert [
         line for line in offer.splitlines() if line.startswith(("a=sendonly", "a=recvonly", "a=inactive"))
     ] == [

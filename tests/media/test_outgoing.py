@@ -7,15 +7,16 @@ import pytest
 
 from greenroom.media.blocks import FRAME, Block, silence
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
-from greenroom.media.opus import new_decoder, new_encoder
+from greenroom.media.opus import Encoder, new_decoder, new_encoder
 from greenroom.media.outgoing import Microphone, OutgoingPacket
 from greenroom.media.sources import AudioSource, Silence, Tone
 from greenroom.media.voices import Voice, voices
+from greenroom.policies.audio_config import LiveAudio
 from tests.media.sound import assert_tone, click_ratio
 
 
-def opened(source: AudioSource) -> Microphone:
-    microphone = Microphone(source, new_encoder())
+def opened(source: AudioSource, encoder: Encoder | None = None) -> Microphone:
+    microphone = Microphone(source, encoder or new_encoder())
     microphone.set_open(True)
     return microphone
 
@@ -119,3 +120,53 @@ def test_a_source_that_fails_becomes_silence_and_says_why(failing: bool) -> None
     packets = [microphone.next_packet() for _ in range(5)]
     assert all(packets)
     assert microphone.source_error is None
+
+
+def test_noise_of_a_quiet_room_is_hardly_sent_whatever_the_complexity() -> None:
+    noise = Noise(-60.0)
+    for complexity in (5, 9):
+        microphone = opened(noise, new_encoder(complexity=complexity))
+        for _ in range(100):
+            microphone.next_packet()
+        packets = [microphone.next_packet() for _ in range(500)]
+        assert 2 <= sum(packet is not None for packet in packets) / 10 <= 4
+
+
+def test_without_dtx_every_frame_of_a_pause_is_sent() -> None:
+    microphone = opened(Noise(-60.0))
+    microphone.set_live(LiveAudio(dtx=False))
+    packets = [microphone.next_packet() for _ in range(150)]
+    assert None not in packets
+
+
+def test_another_bitrate_acts_on_the_next_packet() -> None:
+    microphone = opened(Noise(-20.0))
+
+    def bytes_a_frame(frames: int) -> float:
+        return (
+            sum(len(packet.payload) for packet in (microphone.next_packet() for _ in range(frames)) if packet)
+            / frames
+        )
+
+    microphone.set_live(LiveAudio(bitrate=64_000, dtx=False, fec=False))
+    bytes_a_frame(10)
+    assert bytes_a_frame(50) == pytest.approx(160, rel=0.2)
+    microphone.set_live(LiveAudio(bitrate=16_000, dtx=False, fec=False))
+    bytes_a_frame(1)
+    assert bytes_a_frame(50) == pytest.approx(40, rel=0.3)
+
+
+class Noise:
+    """White noise of a level, the same every time."""
+
+    channels = 1
+
+    def __init__(self, level: float) -> None:
+        self._amplitude = 10.0 ** (level / 20.0)
+        self._chance = np.random.default_rng(1)
+
+    def read(self, frames: int) -> Block:
+        block: Block = (self._chance.standard_normal((frames, 1)) * self._amplitude).astype(np.float32)
+        return block
+
+    def close(self) -> None: ...

@@ -17,6 +17,7 @@ changes it (tests/media/test_aiortc_private.py):
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -33,8 +34,9 @@ from aiortc.rtcrtpparameters import (
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
 
-from greenroom.media.blocks import FRAME, FRAME_SECONDS
+from greenroom.media.blocks import FRAME, FRAME_SECONDS, RATE_HZ
 from greenroom.media.outgoing import OutgoingPacket
+from greenroom.media.red import RedWriter
 
 CHECK_INTERVAL_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 6.0
@@ -212,8 +214,12 @@ class SenderCounts:
         return None if seconds is None else max(0.0, seconds * 1000.0)
 
 
-def take_over_sender(sender: RTCRtpSender, next_packet: Callable[[], OutgoingPacket | None]) -> SenderCounts:
-    """Let `sender`, once started, send what `next_packet` returns every 20 ms; None sends nothing.
+def take_over_sender(
+    sender: RTCRtpSender,
+    next_packet: Callable[[], OutgoingPacket | None],
+    red: RedWriter | None = None,
+) -> SenderCounts:
+    """Let `sender`, once started, send what `next_packet` returns every 20 ms, wrapped by `red`; None sends nothing.
 
     The media clock runs on through pauses, so sender reports stay right. After a stall of the loop of more
     than 200 ms the missed frames are skipped, not sent in a burst.
@@ -234,20 +240,21 @@ def take_over_sender(sender: RTCRtpSender, next_packet: Callable[[], OutgoingPac
                 private._RTCRtpSender__rtp_timestamp = timestamp
                 outgoing = next_packet()
                 if outgoing is not None:
-                    packet = RtpPacket(
-                        codec.payloadType or 0, int(outgoing.starts), sequence_number, timestamp
-                    )
+                    payload_type, payload = codec.payloadType or 0, outgoing.payload
+                    if red is not None:
+                        payload_type, payload = red.wrap(payload_type, timestamp, payload)
+                    packet = RtpPacket(payload_type, int(outgoing.starts), sequence_number, timestamp)
                     packet.ssrc = private._ssrc
-                    packet.payload = outgoing.payload
+                    packet.payload = payload
                     packet.extensions.mid = private._RTCRtpSender__mid
                     packet.extensions.audio_level = (outgoing.voice, outgoing.level)
                     await sender.transport._send_rtp(
                         packet.serialize(private._RTCRtpSender__rtp_header_extensions_map)
                     )
                     counts.packets += 1
-                    counts.bytes += len(outgoing.payload)
+                    counts.bytes += len(payload)
                     private._RTCRtpSender__packet_count += 1
-                    private._RTCRtpSender__octet_count += len(outgoing.payload)
+                    private._RTCRtpSender__octet_count += len(payload)
                     sequence_number = (sequence_number + 1) & 0xFFFF
                 timestamp = (timestamp + FRAME) & 0xFFFFFFFF
                 deadline += FRAME_SECONDS
@@ -274,10 +281,14 @@ def take_over_sender(sender: RTCRtpSender, next_packet: Callable[[], OutgoingPac
     return counts
 
 
-def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, bool, float], None]) -> None:
+def take_over_receiver(
+    receiver: RTCRtpReceiver,
+    arrived: Callable[[RtpPacket, bool, float], None],
+    red_type: Callable[[], int | None] = lambda: None,
+) -> None:
     """Hand every packet of `receiver` to `arrived(packet, is_red, jitter_ms)` as it comes, payload undecoded.
 
-    `is_red` says that the payload is redundant audio (RFC 2198), by what was negotiated.
+    `is_red` says that the payload is redundant audio (RFC 2198): its type is `red_type()`, asked when the line starts.
     Receiver reports go on as before; no decoder thread is started, and no BYE ends the line.
     """
     private: Any = receiver
@@ -285,6 +296,10 @@ def take_over_receiver(receiver: RTCRtpReceiver, arrived: Callable[[RtpPacket, b
     async def receive(parameters: RTCRtpReceiveParameters) -> None:
         if private._RTCRtpReceiver__started:
             return
+        redundant = red_type()
+        if redundant is not None:  # aiortc knows no RED, and hands over only what it knows
+            red = RTCRtpCodecParameters("audio/red", clockRate=RATE_HZ, channels=2, payloadType=redundant)
+            parameters = dataclasses.replace(parameters, codecs=[*parameters.codecs, red])
         for codec in parameters.codecs:
             private._RTCRtpReceiver__codecs[codec.payloadType] = codec
         private._RTCRtpReceiver__transport._register_rtp_receiver(receiver, parameters)

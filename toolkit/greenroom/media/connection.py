@@ -14,13 +14,17 @@ from aiortc.rtp import RtpPacket
 
 from greenroom.errors import MediaFailed, Misuse
 from greenroom.media import aiortc_private
-from greenroom.media.blocks import FRAME, Block
+from greenroom.media.blocks import FRAME, RATE_HZ, Block
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
-from greenroom.media.opus import OPUS_PAYLOAD_TYPE, new_encoder
+from greenroom.media.jitter import JitterBuffer
+from greenroom.media.opus import OPUS_PAYLOAD_TYPE, Encoder, new_encoder
 from greenroom.media.outgoing import Microphone
+from greenroom.media.red import RED_PAYLOAD_TYPE, RedWriter
 from greenroom.media.slot import Slot
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import IceServer, MediaStatistics, ReceivedStatistics, SentStatistics
+from greenroom.policies.audio_config import EffectiveAudio, LiveAudio, live_audio, resolve
+from greenroom.policies.redundancy import Redundancy
 from greenroom.rtp.red import RedBlock, unpack_red
 
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
@@ -31,9 +35,10 @@ _CLOSE_SECONDS = 3.0
 class MediaConnection:
     """Sends one microphone line and receives `slots` lines; offered once, never renegotiated.
 
-    Belongs to the event loop on which `offer` was called; only `set_microphone`, `replace_source`, `pull`,
+    Belongs to the event loop on which `offer` was called; only `set_microphone`, `set_live`, `replace_source`, `pull`,
     `levels` and `statistics` are synchronous, and belong to that loop's thread as well. `source` stays the
-    caller's to close. `on_dead` is told once, in words for a person, when media ended without `close`.
+    caller's to close; `audio` says what is sent and how what comes is played. `on_dead` is told once, in words for a
+    person, when media ended without `close`.
     """
 
     def __init__(
@@ -43,13 +48,21 @@ class MediaConnection:
         slots: int = 3,
         ice_servers: Sequence[IceServer] = (),
         on_dead: Callable[[str], None] | None = None,
-        channels: int = 1,
-        bitrate: int = 32_000,
+        audio: EffectiveAudio | None = None,
     ) -> None:
-        self._microphone = Microphone(source, new_encoder(1, bitrate=bitrate))
-        self._slots = [Slot(channels) for _ in range(slots)]
+        audio = audio or resolve()
+        self._audio = audio
+        self._microphone = Microphone(source, _encoder(audio))
+        self._slots = [
+            Slot(
+                audio.playout_channels, JitterBuffer(shortest_delay=audio.playout_target_ms * RATE_HZ // 1000)
+            )
+            for _ in range(slots)
+        ]
         self._ice_servers = ice_servers
         self._on_dead = on_dead
+        self._red = RedWriter()
+        self.set_live(live_audio(audio, Redundancy()))
         self._peer: RTCPeerConnection | None = None
         self._sent: aiortc_private.SenderCounts | None = None
         self._changed = asyncio.Event()
@@ -66,23 +79,28 @@ class MediaConnection:
         opus = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.name == "opus"]
         microphone = peer.addTransceiver("audio", direction="sendonly")
         microphone.setCodecPreferences(opus)
-        self._sent = aiortc_private.take_over_sender(microphone.sender, self._microphone.next_packet)
+        self._sent = aiortc_private.take_over_sender(
+            microphone.sender, self._microphone.next_packet, self._red
+        )
         for slot in self._slots:
             line = peer.addTransceiver("audio", direction="recvonly")
             line.setCodecPreferences(opus)
-            aiortc_private.take_over_receiver(line.receiver, _arrivals(slot))
+            aiortc_private.take_over_receiver(line.receiver, _arrivals(slot), lambda: self._red.payload_type)
         for _ in range(video_lines):
             peer.addTransceiver("video", direction="inactive")
         aiortc_private.correct_ice(aiortc_private.ice_connection(peer), on_silent=self._die)
         peer.on("connectionstatechange", self._peer_changed)
         created = await peer.createOffer()
-        await peer.setLocalDescription(Description(with_opus_at_111(created.sdp), "offer"))
+        await peer.setLocalDescription(
+            Description(with_red(with_opus_at_111(created.sdp, self._audio)), "offer")
+        )
         return str(peer.localDescription.sdp)
 
     async def accept(self, answer: str) -> None:
         """Take the server's answer (SDP) and begin to connect. Raises `MediaFailed` if it does not fit the offer."""
         if self._peer is None or self._peer.signalingState != "have-local-offer":
             raise Misuse("an answer is accepted once, after the offer was made")
+        self._red.payload_type = RED_PAYLOAD_TYPE if _takes_red(answer) else None
         try:
             await self._peer.setRemoteDescription(Description(answer, "answer"))
         except Exception as error:  # aiortc raises whatever its parser stumbled on
@@ -130,6 +148,11 @@ class MediaConnection:
     def set_microphone(self, open_: bool) -> None:
         """Open or close the gate with a fade of 20 ms. It begins closed; closed, no packets are sent."""
         self._microphone.set_open(open_)
+
+    def set_live(self, live: LiveAudio) -> None:
+        """Send with other bitrate, DTX, FEC, expected loss or repeated packets from the next packet on."""
+        self._microphone.set_live(live)
+        self._red.depth = live.red_depth
 
     def replace_source(self, source: AudioSource) -> None:
         """Fade over to `source` within 20 ms; the one before is the caller's to close, after 40 ms at the latest."""
@@ -225,8 +248,13 @@ def configuration(ice_servers: Sequence[IceServer]) -> RTCConfiguration:
     )
 
 
-def with_opus_at_111(offer: str) -> str:
-    """Return `offer` with Opus as payload type 111, as browsers have it, and with FEC and DTX asked for."""
+def with_opus_at_111(offer: str, audio: EffectiveAudio | None = None) -> str:
+    """Return `offer` with Opus as payload type 111, as browsers have it, and with FEC and DTX asked for.
+
+    `audio` adds stereo, where it is wanted.
+    """
+    stereo = audio is not None and (audio.stereo_playout or audio.channels == 2)
+    parameters = f"{_OPUS_FORMAT};stereo=1;sprop-stereo=1" if stereo else _OPUS_FORMAT
     found = re.search(r"^a=rtpmap:(\d+) opus/48000/2\r?$", offer, re.MULTILINE)
     if found is None:
         return offer
@@ -239,10 +267,45 @@ def with_opus_at_111(offer: str) -> str:
             lines.append(" ".join([*head, *renumbered]))
         elif line == f"a=rtpmap:{given} opus/48000/2":
             lines.append(f"a=rtpmap:{OPUS_PAYLOAD_TYPE} opus/48000/2")
-            lines.append(f"a=fmtp:{OPUS_PAYLOAD_TYPE} {_OPUS_FORMAT}")
+            lines.append(f"a=fmtp:{OPUS_PAYLOAD_TYPE} {parameters}")
         elif not line.startswith(f"a=fmtp:{given} "):
             lines.append(line)
     return "\r\n".join(lines) + "\r\n"
+
+
+def with_red(offer: str) -> str:
+    """Return `offer` with redundant audio (RFC 2198) of Opus 111 offered on every line of sound, after plain Opus."""
+    lines: list[str] = []
+    for line in offer.splitlines():
+        if line.startswith("m=audio ") and str(OPUS_PAYLOAD_TYPE) in line.split(" ")[3:]:
+            lines.append(f"{line} {RED_PAYLOAD_TYPE}")
+        elif line == f"a=rtpmap:{OPUS_PAYLOAD_TYPE} opus/48000/2":
+            lines += [line, f"a=rtpmap:{RED_PAYLOAD_TYPE} red/48000/2"]
+            lines.append(f"a=fmtp:{RED_PAYLOAD_TYPE} {OPUS_PAYLOAD_TYPE}/{OPUS_PAYLOAD_TYPE}")
+        else:
+            lines.append(line)
+    return "\r\n".join(lines) + "\r\n"
+
+
+def _takes_red(answer: str) -> bool:
+    """Tell whether the first line of `answer`, our microphone, kept our RED."""
+    first = answer.split("\nm=", 2)[1:2]
+    return any(
+        re.search(rf"^a=rtpmap:{RED_PAYLOAD_TYPE} red/48000/2\r?$", line, re.M | re.I) for line in first
+    )
+
+
+def _encoder(audio: EffectiveAudio) -> Encoder:
+    encoder = new_encoder(
+        audio.channels,
+        bitrate=audio.bitrate,
+        application=audio.application,
+        complexity=audio.complexity,
+        fec=audio.fec,
+        dtx=audio.dtx,
+    )
+    encoder.set_sample_rate(audio.sample_rate_hz)
+    return encoder
 
 
 def _arrivals(slot: Slot) -> Callable[[RtpPacket, bool, float], None]:

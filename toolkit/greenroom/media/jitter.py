@@ -108,6 +108,8 @@ class JitterBuffer:
         self._calm_plays = 0
         self._plays = 0
         self._ahead: deque[int] = deque(maxlen=50)
+        self._copies = 0
+        self._packets_since_copies = 0
 
     @property
     def depth_ms(self) -> float:
@@ -152,6 +154,7 @@ class JitterBuffer:
         self._seen.append(extended)
         if self._starved_samples:
             self._end_starvation(extended, at, samples, speaker)
+        self._wait_for_copies(len(redundant))
         self._keep(_Held(extended, at, samples, payload, speaker, redundant=False))
         for steps_back, (offset, copy) in enumerate(reversed(redundant), start=1):
             self._keep_copy(extended - steps_back, at - offset, copy, speaker)
@@ -189,7 +192,7 @@ class JitterBuffer:
         self._calm_plays += 1
         if self._calm_plays >= _CALM_PLAYS:
             self._calm_plays = 0
-            self.target_delay = max(self._shortest_delay, self.target_delay - FRAME // 2)
+            self.target_delay = max(self._floor, self.target_delay - FRAME // 2)
         second = self._held.get(self._next)
         if second is not None and second.speaker == first.speaker and self._is_too_long(quiet):
             self._take(second)
@@ -280,6 +283,28 @@ class JitterBuffer:
                 return first
             del self._held[first.timestamp]
         return None
+
+    @property
+    def _floor(self) -> int:
+        """The shortest delay at which the oldest copy of a lost packet still arrives in time."""
+        for_copies = (self._copies + 2) * FRAME if self._copies else 0
+        return min(max(self._shortest_delay, for_copies), self._longest_delay)
+
+    def _wait_for_copies(self, copies: int) -> None:
+        """Wait long enough for the copies that packets carry now, and no longer once they carry none."""
+        if copies >= self._copies:
+            self._copies = copies
+            self._packets_since_copies = 0
+        else:
+            self._packets_since_copies += 1
+            if self._packets_since_copies >= _CALM_PLAYS:
+                self._copies = copies
+                self._packets_since_copies = 0
+        while self.target_delay + FRAME // 2 <= self._floor:
+            self.target_delay = min(self.target_delay + FRAME, self._floor)
+            if self._started:
+                self._hold_pulls += 1
+            self._ahead.clear()
 
     def _grow(self) -> None:
         """A packet came too late to be played: wait longer from now on."""

@@ -27,6 +27,8 @@ Application = Literal["voip", "audio", "lowdelay"]
 _APPLICATIONS: dict[Application, int] = {"voip": 2048, "audio": 2049, "lowdelay": 2051}
 _SET_BITRATE, _SET_VBR, _SET_COMPLEXITY, _SET_FEC = 4002, 4006, 4010, 4012
 _SET_LOSS, _SET_DTX, _RESET = 4014, 4016, 4028
+_SET_MAX_BANDWIDTH = 4004
+_BANDWIDTHS = {8_000: 1101, 12_000: 1102, 16_000: 1103, 24_000: 1104, 48_000: 1105}
 _LONGEST_PACKET = 4000
 
 
@@ -52,6 +54,9 @@ class Encoder(Protocol):
 
     def set_complexity(self, complexity: int) -> None:
         """Choose between CPU and quality, 0 to 10. From 7 on DTX only starts on digital silence."""
+
+    def set_sample_rate(self, rate_hz: int) -> None:
+        """Code no more of the sound than this rate holds: 8, 12, 16, 24 or 48 thousand; blocks stay at 48 kHz."""
 
 
 class Decoder(Protocol):
@@ -142,6 +147,13 @@ class LibopusEncoder:
 
     def set_complexity(self, complexity: int) -> None:
         self._control(_SET_COMPLEXITY, complexity)
+
+    def set_sample_rate(self, rate_hz: int) -> None:
+        if rate_hz not in _BANDWIDTHS:
+            raise AudioUnavailable(
+                f"Opus has no rate of {rate_hz} Hz; take one of {', '.join(map(str, _BANDWIDTHS))}"
+            )
+        self._control(_SET_MAX_BANDWIDTH, _BANDWIDTHS[rate_hz])
 
     def _control(self, request: int, value: int) -> None:
         result = self._opus.opus_encoder_ctl(self._state, ctypes.c_int(request), ctypes.c_int(value))
@@ -235,6 +247,7 @@ class _WrappedEncoder:
     def set_fec(self, on: bool) -> None: ...
     def set_dtx(self, on: bool) -> None: ...
     def set_complexity(self, complexity: int) -> None: ...
+    def set_sample_rate(self, rate_hz: int) -> None: ...
 
 
 class _WrappedDecoder:

@@ -8,8 +8,10 @@ from greenroom.media.blocks import FRAME, Block, silence, with_channels
 from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.opus import Encoder
 from greenroom.media.sources import AudioSource, Silence
+from greenroom.policies.audio_config import LiveAudio
 
 _NOT_SENT_BYTES = 2  # what libopus returns while DTX has nothing to say
+_PAUSE_AFTER_FRAMES = 20
 _PAUSE_DBFS = -45.0  # libopus takes a steady tone for background too: only soft sound may fall silent
 
 
@@ -60,7 +62,10 @@ class Microphone:
         self._gate = Fader(0.0)
         self._flush_frames = 0
         self._sent_last = False
+        self._dtx = True
         self._may_pause = True
+        self._background = Fader(1.0)
+        self._unvoiced_frames = 0
         self._activity = VoiceActivity()
 
     @property
@@ -71,6 +76,13 @@ class Microphone:
     def set_open(self, open_: bool) -> None:
         """Open or close the gate, heard within 40 ms."""
         self._gate.set(1.0 if open_ else 0.0)
+
+    def set_live(self, live: LiveAudio) -> None:
+        """Use another bitrate, DTX, FEC or expected loss from the next packet on."""
+        self._encoder.set_bitrate(live.bitrate)
+        self._encoder.set_fec(live.fec)
+        self._encoder.set_expected_loss(live.expected_loss_percent)
+        self._dtx = live.dtx
 
     def replace_source(self, source: AudioSource) -> None:
         """Fade over to `source`; the one before is read once more and then let go of, not closed."""
@@ -93,10 +105,7 @@ class Microphone:
             return None
         level = level_dbfs(gated)
         voice = self._activity.update(level)
-        if self._may_pause != (level < _PAUSE_DBFS):
-            self._may_pause = not self._may_pause
-            self._encoder.set_dtx(self._may_pause)
-        payload = self._encoder.encode(gated)
+        payload = self._encoder.encode(self._without_background(gated, level, voice))
         if len(payload) <= _NOT_SENT_BYTES:
             self._sent_last = False
             return None
@@ -105,6 +114,16 @@ class Microphone:
         return OutgoingPacket(
             payload, min(127, round(-level)) if level > SILENCE_DBFS else 127, voice, starts
         )
+
+    def _without_background(self, block: Block, level: float, voice: bool) -> Block:
+        """Return `block`, faded to digital silence while nobody speaks: only then does libopus surely pause."""
+        may_pause = self._dtx and level < _PAUSE_DBFS
+        if self._may_pause != may_pause:
+            self._may_pause = may_pause
+            self._encoder.set_dtx(may_pause)
+        self._unvoiced_frames = 0 if voice or not may_pause else self._unvoiced_frames + 1
+        self._background.set(0.0 if self._unvoiced_frames >= _PAUSE_AFTER_FRAMES else 1.0)
+        return self._background.apply(block)
 
     def _next_block(self) -> Block:
         channels = self._encoder.channels

@@ -1,0 +1,273 @@
+"""What a call's sound is made of, who said so, and what may still change while it is used. Pure.
+
+Every value is the call's own, else the client's, else the broadcaster's. The result is fixed when the call first uses
+sound, except for what Opus and RED can change from one packet to the next (`LIVE`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any, Literal
+
+import msgspec
+from msgspec.structs import replace
+
+from greenroom.policies.redundancy import Redundancy
+from greenroom.protocol.call_types import AudioSettings
+
+Application = Literal["voip", "audio", "lowdelay"]
+Route = Literal["speaker", "headphones"]
+RedDepth = Literal["adaptive", 0, 1, 2]
+
+
+class NoiseSuppression(StrEnum):
+    """How much steady noise is taken out of the microphone's sound."""
+
+    OFF = "off"
+    NORMAL = "normal"
+    STRONG = "strong"
+
+
+class BitrateProfile(StrEnum):
+    """Named bitrates: a voice, a better voice, music in stereo."""
+
+    VOICE_64K = "64k"
+    VOICE_128K = "128k"
+    MUSIC_128K_STEREO = "128k-stereo"
+
+
+class AudioConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A wish about a call's sound. None leaves a value to whoever is asked next: call, client, broadcaster.
+
+    `bitrate` in bits a second, 6,000 to 510,000; `complexity` 0 to 10; `red_depth` how many earlier packets each
+    repeats, or "adaptive": as many as the listeners' loss asks for; `playout_target_ms` 40 to 200.
+    """
+
+    channels: Literal[1, 2] | None = None
+    sample_rate_hz: Literal[8_000, 12_000, 16_000, 24_000, 48_000] | None = None
+    bitrate: int | None = None
+    application: Application | None = None
+    complexity: int | None = None
+    dtx: bool | None = None
+    fec: bool | None = None
+    red_depth: RedDepth | None = None
+    echo_cancellation: bool | None = None
+    noise_suppression: NoiseSuppression | None = None
+    gain_control: bool | None = None
+    playout_target_ms: int | None = None
+    stereo_playout: bool | None = None
+    output_route: Route | None = None
+
+    def __post_init__(self) -> None:
+        for name, (least, most) in _RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not least <= value <= most:
+                raise ValueError(f"{name} is {least} to {most}, not {value}")
+        for name, allowed in _CHOICES.items():
+            value = getattr(self, name)
+            if value is not None and value not in allowed:
+                raise ValueError(f"{name} is one of {', '.join(map(str, allowed))}, not {value}")
+
+
+_RANGES: Mapping[str, tuple[int, int]] = {
+    "bitrate": (6_000, 510_000),
+    "complexity": (0, 10),
+    "playout_target_ms": (40, 200),
+}
+_CHOICES: Mapping[str, tuple[object, ...]] = {
+    "channels": (1, 2),
+    "sample_rate_hz": (8_000, 12_000, 16_000, 24_000, 48_000),
+    "application": ("voip", "audio", "lowdelay"),
+    "red_depth": ("adaptive", 0, 1, 2),
+    "noise_suppression": tuple(NoiseSuppression),
+    "output_route": ("speaker", "headphones"),
+}
+FIELDS = AudioConfiguration.__struct_fields__
+LIVE = frozenset({"bitrate", "dtx", "fec", "red_depth"})
+"""What may change while a call uses sound; it acts on the next packet."""
+
+
+def broadcaster() -> AudioConfiguration:
+    """Return the values for somebody who speaks to many: also what everything falls back to."""
+    return AudioConfiguration(
+        channels=1,
+        sample_rate_hz=48_000,
+        bitrate=64_000,
+        application="voip",
+        complexity=9,
+        dtx=True,
+        fec=True,
+        red_depth="adaptive",
+        echo_cancellation=True,
+        noise_suppression=NoiseSuppression.NORMAL,
+        gain_control=True,
+        playout_target_ms=40,
+        stereo_playout=False,
+        output_route="speaker",
+    )
+
+
+def conversation() -> AudioConfiguration:
+    """Return the values for people who talk with each other: half the bits, as little delay."""
+    return replace(broadcaster(), bitrate=32_000, complexity=5)
+
+
+def viewer() -> AudioConfiguration:
+    """Return the values for somebody who mostly listens: a longer buffer, stereo, no processing of a microphone."""
+    return replace(
+        conversation(),
+        echo_cancellation=False,
+        noise_suppression=NoiseSuppression.OFF,
+        gain_control=False,
+        playout_target_ms=80,
+        stereo_playout=True,
+    )
+
+
+def hi_fi() -> AudioConfiguration:
+    """Return the values for music: stereo, untouched, never silent; only where the room allows it."""
+    return AudioConfiguration(
+        channels=2,
+        sample_rate_hz=48_000,
+        bitrate=128_000,
+        application="audio",
+        complexity=10,
+        dtx=False,
+        fec=False,  # music is not coded in the way that has it
+        red_depth=1,
+        echo_cancellation=False,
+        noise_suppression=NoiseSuppression.OFF,
+        gain_control=False,
+        playout_target_ms=100,
+        stereo_playout=True,
+        output_route="headphones",
+    )
+
+
+def custom(base: AudioConfiguration, **changes: Any) -> AudioConfiguration:
+    """Return `base` with some values changed. Raises `ValueError` for a value, `TypeError` for a name, that is not one."""
+    return replace(base, **changes)
+
+
+PROFILES: Mapping[str, AudioConfiguration] = {
+    "broadcaster": broadcaster(),
+    "conversation": conversation(),
+    "viewer": viewer(),
+    "hi-fi": hi_fi(),
+}
+
+
+def with_bitrate_profile(before: AudioConfiguration, profile: BitrateProfile) -> AudioConfiguration:
+    """Return `before` at a named bitrate. Music also switches the processing of the microphone off."""
+    match profile:
+        case BitrateProfile.VOICE_64K:
+            return replace(before, bitrate=64_000, channels=1, application="voip")
+        case BitrateProfile.VOICE_128K:
+            return replace(before, bitrate=128_000, channels=1, application="voip")
+        case BitrateProfile.MUSIC_128K_STEREO:
+            music = {name: getattr(hi_fi(), name) for name in _OF_MUSIC}
+            return replace(before, **music)
+
+
+_OF_MUSIC = (
+    "bitrate", "channels", "application", "dtx", "fec", "red_depth",
+    "echo_cancellation", "noise_suppression", "gain_control",
+)  # fmt: skip
+
+
+class Origin(StrEnum):
+    """Who decided a value."""
+
+    CALL = "call"
+    CLIENT = "client"
+    BROADCASTER = "broadcaster"
+    ROOM = "room"
+
+
+class EffectiveAudio(msgspec.Struct, frozen=True):
+    """What a call's sound is made of, and for each value who said so. `frozen`: the call has used sound."""
+
+    channels: Literal[1, 2]
+    sample_rate_hz: int
+    bitrate: int
+    application: Application
+    complexity: int
+    dtx: bool
+    fec: bool
+    red_depth: RedDepth
+    echo_cancellation: bool
+    noise_suppression: NoiseSuppression
+    gain_control: bool
+    playout_target_ms: int
+    stereo_playout: bool
+    output_route: Route
+    origins: Mapping[str, Origin] = {}
+    frozen: bool = False
+
+    @property
+    def playout_channels(self) -> Literal[1, 2]:
+        """How many channels what we hear has."""
+        return 2 if self.stereo_playout else 1
+
+
+def resolve(
+    call: AudioConfiguration | None = None,
+    client: AudioConfiguration | None = None,
+    room: AudioSettings | None = None,
+) -> EffectiveAudio:
+    """Return each value from the first who says one: the call, the client, the broadcaster.
+
+    A room that wants no DTX or no repeated packets has the last word about those.
+    """
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = {}
+    asked = ((Origin.CALL, call), (Origin.CLIENT, client), (Origin.BROADCASTER, broadcaster()))
+    for name in FIELDS:
+        for origin, configuration in asked:
+            value = None if configuration is None else getattr(configuration, name)
+            if value is not None:
+                values[name], origins[name] = value, origin
+                break
+    if room is not None and not room.opus_dtx and values["dtx"]:
+        values["dtx"], origins["dtx"] = False, Origin.ROOM
+    if room is not None and not room.redundant_coding and values["red_depth"] != 0:
+        values["red_depth"], origins["red_depth"] = 0, Origin.ROOM
+    return EffectiveAudio(**values, origins=origins)
+
+
+def why_refused(audio: EffectiveAudio, room: AudioSettings) -> str | None:
+    """Return why a room does not allow this sound, in words, or None when it does.
+
+    High fidelity is stereo, Opus' mode for music, or more than 128 kb/s.
+    """
+    if room.hifi or not (audio.channels == 2 or audio.application == "audio" or audio.bitrate > 128_000):
+        return None
+    return (
+        "this room does not allow high-fidelity sound; ask a host to allow it, or join with another profile"
+    )
+
+
+def changed_though_frozen(before: EffectiveAudio, after: EffectiveAudio) -> tuple[str, ...]:
+    """Return which values differ that cannot change any more, in the order of `FIELDS`."""
+    if not before.frozen:
+        return ()
+    return tuple(
+        name for name in FIELDS if name not in LIVE and getattr(before, name) != getattr(after, name)
+    )
+
+
+class LiveAudio(msgspec.Struct, frozen=True):
+    """What the sender can change from one packet to the next."""
+
+    bitrate: int = 64_000
+    dtx: bool = True
+    fec: bool = True
+    red_depth: int = 0
+    expected_loss_percent: int = 10
+
+
+def live_audio(audio: EffectiveAudio, redundancy: Redundancy) -> LiveAudio:
+    """Return what to send now, given what the configuration wants and the listeners lose."""
+    depth = redundancy.red_depth if audio.red_depth == "adaptive" else audio.red_depth
+    return LiveAudio(audio.bitrate, audio.dtx, audio.fec, depth, redundancy.expected_loss_percent)
