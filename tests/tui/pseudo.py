@@ -40,7 +40,7 @@ class Terminal:
             stderr=self._slave,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "33"},
         )
         return self
 
@@ -60,6 +60,10 @@ class Terminal:
     def attributes_now(self) -> list[Any]:
         """The terminal's line settings, as `stty` would tell them."""
         return termios.tcgetattr(self._slave)
+
+    def resize(self, columns: int, lines: int) -> None:
+        fcntl.ioctl(self._master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        self._screen.resize(lines, columns)
 
     def press(self, keys: str) -> None:
         os.write(self._master, keys.encode())

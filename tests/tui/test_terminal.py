@@ -52,6 +52,14 @@ def test_nothing_that_people_typed_acts_on_the_terminal(terminal: Terminal) -> N
     assert terminal.ends() == 0
 
 
+def test_the_dashboard_fills_the_terminal_whatever_the_environment_says(terminal: Terminal) -> None:
+    terminal.sees("q Quit")
+    terminal.resize(100, 30)
+    terminal.until(lambda: "q Quit" in terminal.text.splitlines()[29])
+    terminal.press("q")
+    assert terminal.ends() == 0
+
+
 def test_quitting_restores_the_terminal_and_leaves_the_call(terminal: Terminal, report: Path) -> None:
     terminal.press("q")
     assert terminal.ends() == 0

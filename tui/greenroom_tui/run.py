@@ -30,6 +30,7 @@ async def show_dashboard(engine: Engine, cid: Cid | None = None, link: LinkOf | 
     """Do what `run_dashboard` does, on a loop that is already running in the main thread."""
     app = DashboardApp(engine, cid=cid, link=link)
     loop = asyncio.get_running_loop()
+    before = {number: signal.getsignal(number) for number in _ASKED_TO_GO}
     for number in _ASKED_TO_GO:
         loop.add_signal_handler(number, app.action_leave_and_quit)
     try:
@@ -37,6 +38,7 @@ async def show_dashboard(engine: Engine, cid: Cid | None = None, link: LinkOf | 
     finally:
         for number in _ASKED_TO_GO:
             loop.remove_signal_handler(number)
+            signal.signal(number, before[number])
     return app.return_code or 0
 
 

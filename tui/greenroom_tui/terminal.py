@@ -5,6 +5,8 @@ The only place that touches private parts of Textual.
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
@@ -40,8 +42,24 @@ class TerminalDriver(LinuxDriver):
 
     def __init__(self, app: App[Any], **options: Any) -> None:
         super().__init__(app, **options)
+        # Textual draws on standard error; who sends that to a file still wants to see the dashboard.
+        if sys.__stdout__ is not None and not self._file_is_terminal() and sys.__stdout__.isatty():
+            self._file = sys.__stdout__
         if self._file is not None:
             self._file = cast(TextIOWrapper, _Tolerant(self._file))
+
+    def _file_is_terminal(self) -> bool:
+        return self._file is not None and self._file.isatty()
+
+    def _get_terminal_size(self) -> tuple[int, int]:
+        # Textual believes COLUMNS and LINES first, which stay as they were when the window does not.
+        for stream in (sys.__stdout__, sys.__stderr__, sys.__stdin__):
+            try:
+                if stream is not None and all(size := os.get_terminal_size(stream.fileno())):
+                    return size.columns, size.lines
+            except (OSError, ValueError):
+                continue
+        return super()._get_terminal_size()
 
     def run_input_thread(self) -> None:
         try:

@@ -184,7 +184,16 @@ def _blocked(call: CallState, user: UserId | None) -> bool:
 
 
 def _own_message(call: CallState, _user: UserId | None) -> bool:
-    return _can(call, C.CHAT)
+    return _can(call, C.CHAT) and _written(call, by_anybody=False)
+
+
+def _any_message(call: CallState, user: UserId | None) -> bool:
+    return _own_message(call, user) or (_can(call, C.MODERATE_CHAT) and _written(call, by_anybody=True))
+
+
+def _written(call: CallState, *, by_anybody: bool) -> bool:
+    chat = () if call.room is None else call.room.chat
+    return any(message.deleted_by is None and (by_anybody or message.user == call.me) for message in chat)
 
 
 ACTIONS: tuple[Action, ...] = (
@@ -440,7 +449,7 @@ ACTIONS: tuple[Action, ...] = (
         "Delete message",
         "Delete a message of mine, or as a moderator anybody's",
         Group.CHAT,
-        _own_message,
+        _any_message,
         lambda _call, chosen: None if chosen.message is None else DeleteMessage(chosen.message),
         Target.MESSAGE,
         confirm=True,
