@@ -88,7 +88,9 @@ def _raise(room: Room, me: Participant, now: float) -> Decision:
     if may(room, me.user, Capability.SEND_AUDIO):
         return refuse(Reason.ALREADY, "you may speak already; open your microphone")
     if me.role == ANONYMOUS:
-        return refuse(Reason.NOT_REQUESTABLE, "who comes without a name only listens; come in with a name to speak")
+        return refuse(
+            Reason.NOT_REQUESTABLE, "who comes without a name only listens; come in with a name to speak"
+        )
     if not room.settings.audio.access_request:
         return refuse(Reason.NOT_REQUESTABLE, "raised hands are switched off in this room")
     if _hand(room, me.user) is not None:

@@ -368,6 +368,13 @@ class PersonQuality(_FromServer, frozen=True, tag="quality"):
     quality: Quality
 
 
+class LossReport(_FromServer, frozen=True, tag="loss"):
+    """How much of our packets our listeners lose: the 90th percentile, 0.0 to 1.0; newest wins."""
+
+    cid: Cid
+    p90_fraction: float
+
+
 class Emitted(_FromServer, frozen=True, tag="emitted"):
     cid: Cid
     user: UserId
@@ -416,6 +423,7 @@ FromServer = (
     | Happened
     | Pulse
     | PersonQuality
+    | LossReport
     | Emitted
     | MediaLost
     | Removed
