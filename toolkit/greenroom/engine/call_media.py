@@ -12,9 +12,11 @@ from greenroom.backends.base import Media, Session
 from greenroom.engine.shared_source import Branch, SharedSource
 from greenroom.errors import GreenroomError, Refused
 from greenroom.media.playout import Playout
+from greenroom.policies.audio_config import resolve
 from greenroom.policies.reconnect import next_attempt
 from greenroom.protocol.ids import Cid
 from greenroom.protocol.refusals import Reason
+from greenroom.state.audio import EffectiveAudio, LiveAudio
 from greenroom.state.call import MediaPhase
 
 CONNECT_SECONDS = 10.0
@@ -43,7 +45,17 @@ class CallMedia:
         self._task: asyncio.Task[None] | None = None
         self._branch: Branch | None = None
         self._microphone = False
+        self._audio = resolve()
+        self._live: LiveAudio | None = None
         self.current: Media | None = None
+
+    def configure(self, audio: EffectiveAudio, live: LiveAudio) -> None:
+        """Send as `live` says from the next packet on; connections made later are as `audio` says."""
+        self._audio = audio
+        if live != self._live:
+            self._live = live
+            if self.current is not None:
+                self.current.set_live(live)
 
     def attach(self) -> None:
         """Connect sound, or connect it anew."""
@@ -91,7 +103,9 @@ class CallMedia:
         await self._drop()
         self._on_phase(MediaPhase.CONNECTING, "")
         branch = self._branch = self._source.branch()
-        media = self._session.media(self._cid, branch, self._died)
+        media = self._session.media(self._cid, branch, self._died, self._audio)
+        if self._live is not None:
+            media.set_live(self._live)
         self.current = media
         answer = await self._session.attach(self._cid, await media.offer())
         await media.accept(answer)

@@ -19,11 +19,12 @@ from greenroom.engine.membership import AboutRoom, Membership
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import SHARED, Blocking, EngineThread, on_engine, twin
 from greenroom.errors import GreenroomError, Misuse, Refused
+from greenroom.media.audio_session import AudioSession
 from greenroom.media.blocks import FRAME, Block
 from greenroom.media.playout import Playout
 from greenroom.media.sinks import AudioSink, Null
 from greenroom.media.sources import AudioSource, Silence
-from greenroom.observable import Observable
+from greenroom.observable import Observable, Subscription
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
 from greenroom.protocol.permissions import Capability
@@ -59,7 +60,9 @@ from greenroom.protocol.wire import (
     Welcome,
 )
 from greenroom.state.call import CallPhase, CallState
+from greenroom.state.devices import DevicesState, microphone_reason
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
+from greenroom.views.devices import device_words
 
 LEAVE_SECONDS = 3.0
 
@@ -80,7 +83,8 @@ class Client:
 
     Without a `token` the client is a guest named `name`, where the server lets guests in by a room's link; it then
     connects with its first `join`. `source` is the microphone (silence without), `sink` the speaker; both stay yours
-    to close. `paced=False` leaves the clock to you: call `step` for every 20 ms of sound.
+    to close. `devices` lends what of the two is not given: real devices, which come and go while calls go on, told in
+    `state.devices`; it stays yours to close too. `paced=False` leaves the clock to you: call `step` for every 20 ms.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class Client:
         backend: Backend | None = None,
         source: AudioSource | None = None,
         sink: AudioSink | None = None,
+        devices: AudioSession | None = None,
         allow_multiple_active_calls: bool = False,
         engine: EngineThread | None = None,
         paced: bool = True,
@@ -107,8 +112,11 @@ class Client:
         self.blocking = BlockingClient(self)
         self.allow_multiple_active_calls = allow_multiple_active_calls
         self._backend = backend
-        self._source = SharedSource(source or Silence())
-        self._playout = Playout(sink or Null())
+        self._devices = devices
+        self._microphone = devices.microphone() if devices is not None and source is None else None
+        self._speaker = devices.speaker() if devices is not None and sink is None else None
+        self._source = SharedSource(source or self._microphone or Silence())
+        self._playout = Playout(sink or self._speaker or Null())
         self._playout.tap(self._hear)
         self._paced = paced
         self._ear = _Ear(self)
@@ -119,6 +127,7 @@ class Client:
         self._taps: dict[Cid, list[Callable[[UserId, Block], None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._asking_rooms: asyncio.Task[None] | None = None
+        self._watching_devices: Subscription | None = None
         self._rooms_asked = False
         self._started = False
         self._closed = False
@@ -320,6 +329,17 @@ class Client:
         """Play the next `frames` and return them; for a client made with `paced=False`."""
         return self._playout.step(frames)
 
+    def choose_devices(self, *, input: str | None = None, output: str | None = None) -> None:
+        """Use another microphone or loudspeaker: an index, a name or a part of one, "" for the system's default.
+
+        What becomes of it is told in `state.devices`. Raises `Misuse` for a client made without `devices`.
+        """
+        if self._devices is None:
+            raise Misuse(
+                "this client was made without devices; give it some: Client(…, devices=AudioSession())"
+            )
+        self._devices.choose(input=input, output=output)
+
     # ---- inside: on the engine's loop
 
     def _begin_to_close(self) -> bool:
@@ -356,6 +376,7 @@ class Client:
                 raise
             self._session = session
             self._welcomed(welcome)
+            self._watch_devices()
             self._tasks.append(asyncio.create_task(_kept_going(self._sample)))
             if self._paced:
                 self._tasks.append(asyncio.create_task(_kept_going(self._playout.run)))
@@ -408,9 +429,11 @@ class Client:
             self._change(calls=calls)
 
     async def _close(self) -> None:
-        for membership in tuple(self._memberships.values()):
+        reachable = self.state.value.connection is ConnectionPhase.ONLINE
+        for membership in tuple(self._memberships.values()) if reachable else ():
             with contextlib.suppress(GreenroomError, TimeoutError):
                 await asyncio.wait_for(self._leave(membership, None), LEAVE_SECONDS)
+        for membership in tuple(self._memberships.values()):
             await membership.end(None)
         tasks = [*self._tasks, *([self._asking_rooms] if self._asking_rooms else [])]
         self._tasks.clear()
@@ -420,6 +443,7 @@ class Client:
         session, self._session = self._session, None
         if session is not None:
             await session.close()
+        self._give_devices_back()
         self._change(connection=ConnectionPhase.OFFLINE)
 
     def _welcomed(self, welcome: Welcome) -> None:
@@ -518,6 +542,35 @@ class Client:
         taps.append(heard)
         return lambda: taps.remove(heard) if heard in taps else None
 
+    def _watch_devices(self) -> None:
+        if self._devices is not None and self._watching_devices is None:
+            self._watching_devices = self._devices.state.subscribe(
+                lambda devices: self._thread.call_soon(lambda: self._devices_changed(devices))
+            )
+
+    def _devices_changed(self, devices: DevicesState) -> None:
+        before = self.state.value.devices
+        self._change(devices=devices)
+        lines = [log_line(words, time.time()) for words in device_words(before, devices)]
+        if lines:
+            self._log(tuple(lines))
+        for membership in tuple(self._memberships.values()):
+            membership.microphone_changed()
+
+    def _microphone_missing(self) -> str:
+        devices = self.state.value.devices
+        if devices is None or self._microphone is None or self._source.source is not self._microphone:
+            return ""
+        return microphone_reason(devices.microphone)
+
+    def _give_devices_back(self) -> None:
+        if self._watching_devices is not None:
+            self._watching_devices.close()
+        if self._microphone is not None:
+            self._microphone.close()
+        if self._speaker is not None:
+            self._speaker.close()
+
     def _replace_source(self, source: AudioSource) -> None:
         self._source.replace(source)
 
@@ -556,6 +609,9 @@ class _Ear:
 
     def log(self, lines: tuple[LogLine, ...]) -> None:
         self._client._log(lines)
+
+    def microphone_missing(self) -> str:
+        return self._client._microphone_missing()
 
 
 class BlockingClient(Blocking):

@@ -64,6 +64,8 @@ class Owner(Protocol):
 
     def log(self, lines: tuple[LogLine, ...]) -> None: ...
 
+    def microphone_missing(self) -> str: ...
+
 
 class Membership:
     """Folds what the room tells into one observable `CallState`, and keeps microphone and sound as that state says."""
@@ -294,6 +296,11 @@ class Membership:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
+    def microphone_changed(self) -> None:
+        """Compute the microphone anew: a device came or went."""
+        state = self.state.value
+        self._set(self._with_microphone(state))
+
     # ---- state, and what follows from it
 
     def _media_changed(self, phase: MediaPhase, _reason: str) -> None:
@@ -327,6 +334,7 @@ class Membership:
         self._reconcile(state)
 
     def _with_microphone(self, state: CallState) -> CallState:
+        missing_device = self._owner.microphone_missing()
         microphone = effective_microphone(
             state.microphone.wish,
             state.room,
@@ -334,6 +342,8 @@ class Membership:
             phase=CallPhase.JOINED if state.phase is CallPhase.RECONNECTING else state.phase,
             media=state.media,
             suspended=state.suspended,
+            device=not missing_device,
+            device_reason=missing_device,
         )
         return state if microphone == state.microphone else replace(state, microphone=microphone)
 
