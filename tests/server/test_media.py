@@ -15,10 +15,19 @@ import pytest
 from greenroom.lab.light_client import Crowd, LightClient
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.permissions import Capability
-from greenroom.protocol.requests import Grant, Join, Kick, Leave, Revoke, SetMicrophone
-from greenroom.protocol.wire import Attached, Failed, MediaLost, Pulse, Removed
+from greenroom.protocol.requests import (
+    BlockUser,
+    Grant,
+    Join,
+    Kick,
+    Leave,
+    PostMessage,
+    Revoke,
+    SetMicrophone,
+)
+from greenroom.protocol.wire import Attached, Failed, MediaLost, PersonQuality, Pulse, Quality, Removed
 from greenroom.server.serve import Server
-from tests.server.guest import Guest, Visit, open_room, serving, token_for, visiting
+from tests.server.guest import CID, Guest, Visit, open_room, serving, token_for, visiting
 
 pytestmark = pytest.mark.live
 BO = UserId("bo")
@@ -176,3 +185,56 @@ async def test_an_offer_that_is_none_is_refused_in_words(tmp_path: Path) -> None
         answer = await talk.ann.attach("v=0\r\nrubbish")
         assert isinstance(answer, Failed)
         assert answer.refusal.reason == "media_refused"
+
+
+async def test_who_spoke_and_how_long_is_kept(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        assert talk.server._house is not None
+        room = talk.server._house.hosted(CID)
+        assert room is not None
+        await talk.crowd.until(lambda: len(talk.listener.heard) > 30)
+        talk.crowd.clients.remove(talk.speaker)
+        talk.speaker.close()
+        await talk.crowd.until(lambda: room.talked_seconds.get(BO, 0.0) > 0.4, 10.0)
+    with closing(sqlite3.connect(tmp_path / "greenroom.db")) as connection:
+        ((user, seconds, ended_at),) = connection.execute(
+            "SELECT user, ended_at - started_at, ended_at FROM spoken"
+        )
+    assert user == "bo"
+    assert 0.4 < seconds < 5.0
+    assert abs(time.time() - ended_at) < 15.0
+
+
+async def test_a_bad_connection_shows_to_the_one_who_has_it(tmp_path: Path) -> None:
+    async with talking(tmp_path) as talk:
+        reporting = asyncio.create_task(_report(talk.listener, 0.7))
+        quality = await talk.ann.hears(PersonQuality)
+        reporting.cancel()
+        assert (quality.user, quality.quality) == ("ann", Quality.LOST)
+
+
+async def _report(client: LightClient, fraction_lost: float) -> None:
+    while True:
+        client.report(fraction_lost)
+        await asyncio.sleep(0.2)
+
+
+async def test_nothing_that_is_secret_or_personal_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    async with talking(tmp_path) as talk:
+        await talk.ann.done(PostMessage("what I said"), Revoke(BO, SPEAK), BlockUser(BO))
+        offer = talk.listener.offer()
+        assert isinstance(await talk.ann.attach(offer), Attached)
+        secrets = [
+            talk.ann.welcome.resume_token,
+            talk.server.admin_token,
+            "what I said",
+            "ice-pwd",
+            "eyJ",
+            "candidate:",
+        ]
+        secrets.append((tmp_path / "secret").read_text().split()[1])
+    written = [record.getMessage() for record in caplog.records if record.name != "asyncio"]
+    assert [line for line in written if any(secret in line for secret in secrets)] == []

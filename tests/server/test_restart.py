@@ -101,6 +101,22 @@ async def test_after_a_kill_everything_is_as_before_and_clients_come_back(tmp_pa
                 assert sum(guest.gaps for guest in again) == 0
 
 
+async def test_a_hand_is_kept_over_a_restart_until_its_owner_could_be_back(tmp_path: Path) -> None:
+    async with child(tmp_path) as server:
+        port = int(server.url.rpartition(":")[2])
+        async with visiting(server.url) as visit:
+            ann, bo = [await come_in(visit, server, user) for user in ("ann", "bo")]
+            await open_room(ann)
+            await bo.done(Join(), RaiseHand())
+            await asyncio.to_thread(server.kill)
+            async with child(tmp_path, port, "--resume-seconds", "1.5"):
+                host = await visit.back(ann)
+                await host.hears(Welcome)
+                await host.until(lambda: CID in host.replicas and "ann" in host.room().participants)
+                assert [hand.user for hand in host.room().hands] == ["bo"]
+                await host.until(lambda: not host.room().hands)
+
+
 async def test_what_was_acknowledged_is_there_however_the_server_ends(tmp_path: Path) -> None:
     acknowledged = 0
     port = 0

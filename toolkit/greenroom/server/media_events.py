@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from greenroom.policies.quality import QualityTrack, grade, next_quality
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.room import Room, on_stage
-from greenroom.protocol.wire import MediaLost, PersonLevel, PersonQuality, Pulse, encode
+from greenroom.protocol.wire import LossReport, MediaLost, PersonLevel, PersonQuality, Pulse, encode
 from greenroom.sfu.control import (
     DominantChanged,
     Levels,
     Loss,
     MediaEvent,
     PeerDown,
+    SpeakerLoss,
     Spoke,
     WorkerDied,
 )
@@ -23,6 +24,7 @@ from greenroom.storage.base import Add, Row
 if TYPE_CHECKING:
     from greenroom.server.house import House
 
+_REPORTS_AFTER_LOSS = 10
 WORDS = {
     "consent expired": "nothing was heard of your connection for too long",
     "never connected": "sound could not get through; a firewall may block UDP",
@@ -39,6 +41,7 @@ class MediaEvents:
         self._levels: dict[Cid, tuple[PersonLevel, ...]] = {}
         self._dominant: dict[Cid, int | None] = {}
         self._quality: dict[tuple[Cid, UserId], QualityTrack] = {}
+        self._losing: dict[tuple[Cid, UserId], int] = {}
 
     def happened(self, event: MediaEvent) -> None:
         """Take one event; never raises."""
@@ -53,6 +56,8 @@ class MediaEvents:
                 self._pulse(Cid(room))
             case Loss():
                 self._loss(event)
+            case SpeakerLoss():
+                self._speaker_loss(event)
             case Spoke():
                 self._spoke(event)
             case PeerDown(peer, reason):
@@ -66,6 +71,7 @@ class MediaEvents:
     def forget(self, cid: Cid, user: UserId) -> None:
         """Forget what is known of one person's connection."""
         self._quality.pop((cid, user), None)
+        self._losing.pop((cid, user), None)
 
     def forget_room(self, cid: Cid) -> None:
         """Forget what is known of a room's sound."""
@@ -108,6 +114,19 @@ class MediaEvents:
                     },
                 )
             )
+
+    def _speaker_loss(self, loss: SpeakerLoss) -> None:
+        """Tell a publisher what their listeners lose; of nothing lost, only until they know that it is over."""
+        owner = self._house.sound.owner(loss.peer)
+        hosted = None if owner is None else self._house.hosted(owner[0])
+        if owner is None or hosted is None:
+            return
+        left = _REPORTS_AFTER_LOSS if loss.p90_fraction > 0.0 else self._losing.get(owner, 0) - 1
+        if left < 0:
+            return
+        self._losing[owner] = left
+        cid, user = owner
+        hosted.tell_latest(("loss", cid), encode(LossReport(cid, loss.p90_fraction)), only=user)
 
     def _spoke(self, spoke: Spoke) -> None:
         hosted = self._house.hosted(Cid(spoke.room))

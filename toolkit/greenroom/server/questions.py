@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from greenroom.errors import Malformed, StorageFailed
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from greenroom.server.house import House
 
 MAX_PAGE = 100
-LOOKED_AT_ONCE = 200
+LOOKED_AT_ONCE = 100
 MAX_LOOKED_AT = 2_000
 SORTS = ("activity", "created", "title", "starts_at", "participants")
 
@@ -76,23 +77,39 @@ async def answer(house: House, person: Person, question: Question) -> AnswerBody
 async def _rooms(house: House, person: Person, question: QueryRooms) -> RoomsPage | Refusal:
     if question.sort not in SORTS:
         return Refusal(Reason.INVALID, f"rooms can be sorted by {', '.join(SORTS)}")
-    now = time.time()
     limit = max(1, min(question.limit, MAX_PAGE))
-    found: list[Room] = []
-    for offset in range(0, MAX_LOOKED_AT, LOOKED_AT_ONCE):
-        stored = await house.repository.rooms(question.filter, question.sort, offset, LOOKED_AT_ONCE)
-        current = (_current(house, room) for room in stored)
-        found += [room for room in current if visible(room, person, now)]
-        if len(stored) < LOOKED_AT_ONCE:
-            break
-    if question.sort == "participants":
-        found.sort(key=lambda room: len(room.participants), reverse=True)
-    if question.after is not None:
-        cids = [room.cid for room in found]
-        start = cids.index(Cid(question.after)) + 1 if question.after in cids else len(cids)
-        found = found[start:]
+    rooms = _visible_rooms(house, person, question)
+    if question.sort == "participants":  # known to rooms in memory only, so it takes them all
+        everything = [room async for room in rooms]
+        everything.sort(key=lambda room: len(room.participants), reverse=True)
+        start = 0
+        if question.after is not None:
+            cids = [room.cid for room in everything]
+            start = cids.index(Cid(question.after)) + 1 if question.after in cids else len(cids)
+        found = everything[start : start + limit + 1]
+    else:
+        found = []
+        started = question.after is None
+        async for room in rooms:
+            if started:
+                found.append(room)
+            started = started or room.cid == question.after
+            if len(found) > limit:
+                break
     shown = tuple(preview(room, person) for room in found[:limit])
     return RoomsPage(shown, shown[-1].cid if len(found) > limit else None)
+
+
+async def _visible_rooms(house: House, person: Person, question: QueryRooms) -> AsyncIterator[Room]:
+    now = time.time()
+    for offset in range(0, MAX_LOOKED_AT, LOOKED_AT_ONCE):
+        stored = await house.repository.rooms(question.filter, question.sort, offset, LOOKED_AT_ONCE)
+        for room in stored:
+            current = _current(house, room)
+            if visible(current, person, now):
+                yield current
+        if len(stored) < LOOKED_AT_ONCE:
+            return
 
 
 def _current(house: House, stored: Room) -> Room:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import sqlite3
 from collections import defaultdict
@@ -30,6 +31,7 @@ from greenroom.storage.base import Add, Change, Drop, Put, RowChange, StoredSess
 from greenroom.storage.migrate import migrate
 
 BUSY_SECONDS = 5.0
+logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it writes down what people said
 T = TypeVar("T")
 _ORDERS: Mapping[str, tuple[sa.ColumnElement[Any], ...]] = {
     "activity": (schema.rooms.c.active_at.desc(),),
