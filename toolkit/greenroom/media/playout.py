@@ -6,16 +6,18 @@ Nothing here reads a clock but `run`, for sinks that have none; tests step inste
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from typing import Protocol
 
 from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block, with_channels
 from greenroom.media.dsp import rising
 from greenroom.media.mixer import Mixer
-from greenroom.media.sinks import AudioSink
+from greenroom.media.sinks import AudioSink, ClockedSink
 
 Tap = Callable[[str, int, Block], None]
 _FALLEN_BEHIND_SECONDS = 0.2
+_CLOCK_STOPPED_SECONDS = 0.1
 
 
 class Pullable(Protocol):
@@ -103,16 +105,44 @@ class Playout:
         return mixed
 
     async def run(self) -> None:
-        """Step every 20 ms by absolute deadlines, until cancelled; after a stall of 200 ms the missed are skipped."""
+        """Step until cancelled, as the sink wants it, or every 20 ms by absolute deadlines where it has no clock.
+
+        After a stall of 200 ms what was missed is skipped.
+        """
         loop = asyncio.get_running_loop()
+        wanted = asyncio.Event()
+
+        def wake() -> None:
+            with contextlib.suppress(RuntimeError):  # the loop closed in between
+                loop.call_soon_threadsafe(wanted.set)
+
         deadline = loop.time()
-        while True:
-            self.step()
-            deadline += FRAME_SECONDS
-            behind = loop.time() - deadline
-            if behind > _FALLEN_BEHIND_SECONDS:
-                deadline += int(behind / FRAME_SECONDS) * FRAME_SECONDS
-            await asyncio.sleep(max(0.0, deadline - loop.time()))
+        known: AudioSink | None = None
+        clocked: ClockedSink | None = None
+        try:
+            while True:
+                if known is not self._sink:
+                    known = self._sink
+                    clocked = _follow(clocked, self._sink, wake)
+                frames = None if clocked is None else clocked.wanted_frames()
+                if frames is not None:
+                    for _ in range(frames // FRAME):
+                        self.step()
+                    with contextlib.suppress(TimeoutError):
+                        async with asyncio.timeout(_CLOCK_STOPPED_SECONDS):
+                            await wanted.wait()
+                    wanted.clear()
+                    deadline = loop.time()
+                    continue
+                self.step()
+                deadline += FRAME_SECONDS
+                behind = loop.time() - deadline
+                if behind > _FALLEN_BEHIND_SECONDS:
+                    deadline += int(behind / FRAME_SECONDS) * FRAME_SECONDS
+                await asyncio.sleep(max(0.0, deadline - loop.time()))
+        finally:
+            if clocked is not None:
+                clocked.on_wanted(None)
 
     def _tell_taps(self, call_id: str, people: Mapping[int, Block]) -> None:
         for heard in tuple(self._taps):
@@ -128,3 +158,13 @@ class Playout:
         self._fade_in_sink = False
         block = mixed if ramp is None else mixed * ramp
         self._sink.write(with_channels(block, self._sink.channels))
+
+
+def _follow(before: ClockedSink | None, sink: AudioSink, wake: Callable[[], None]) -> ClockedSink | None:
+    """Let `sink` wake us from now on, if it has a clock, and not the one before."""
+    if before is not None:
+        before.on_wanted(None)
+    if not isinstance(sink, ClockedSink):
+        return None
+    sink.on_wanted(wake)
+    return sink

@@ -35,6 +35,17 @@ class AudioSink(Protocol):
         """Finish; closing twice is quiet."""
 
 
+@runtime_checkable
+class ClockedSink(AudioSink, Protocol):
+    """A sink with a clock of its own, as a loudspeaker has: it says when it wants more."""
+
+    def wanted_frames(self) -> int | None:
+        """Return how much is missing now; None while its clock stands still and another one must do."""
+
+    def on_wanted(self, wake: Callable[[], None] | None) -> None:
+        """Call `wake`, on any thread, whenever a block or more is wanted; None ends that."""
+
+
 class Null:
     """Hears nothing."""
 

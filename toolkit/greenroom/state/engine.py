@@ -10,6 +10,7 @@ import msgspec
 from greenroom.protocol.ids import USER, Cid, Role, UserId
 from greenroom.protocol.wire import RoomPreview
 from greenroom.state.call import CallState
+from greenroom.state.devices import DevicesState
 
 LOG_LINES = 500
 
@@ -32,7 +33,10 @@ class LogLine(msgspec.Struct, frozen=True):
 
 
 class ClientState(msgspec.Struct, frozen=True):
-    """`calls` is in order of joining. `rooms` is the lobby, newest known. `retry_at`: when the next attempt is made."""
+    """`calls` is in order of joining. `rooms` is the lobby, newest known. `retry_at`: when the next attempt is made.
+
+    `devices` is None where the client was given its sound, or none.
+    """
 
     user: UserId = UserId("")
     name: str = ""
@@ -45,3 +49,4 @@ class ClientState(msgspec.Struct, frozen=True):
     rooms: tuple[RoomPreview, ...] = ()
     log: tuple[LogLine, ...] = ()
     error: str | None = None
+    devices: DevicesState | None = None

@@ -17,9 +17,11 @@ def effective_microphone(
     media: MediaPhase,
     suspended: bool = False,
     device: bool = True,
+    device_reason: str = "no microphone device",
 ) -> Microphone:
     """Return wish, result and the reason in words. Open needs all of: wish, presence, capability, no suspension, a
-    device, no standing mute by a moderator, and connected sound; the first that is missing is the reason."""
+    device, no standing mute by a moderator, and connected sound; the first that is missing is the reason.
+    `device_reason` says why there is no device."""
     participant = None if room is None else room.participants.get(me)
     if not wish:
         by = None if participant is None or room is None else participant.muted_by
@@ -35,7 +37,7 @@ def effective_microphone(
     if suspended:
         return Microphone(wish=True, open=False, reason="suspended: another call has the microphone")
     if not device:
-        return Microphone(wish=True, open=False, reason="no microphone device")
+        return Microphone(wish=True, open=False, reason=device_reason)
     if not participant.microphone:
         return Microphone(wish=True, open=False, reason="the room has not opened it yet")
     if media is not MediaPhase.CONNECTED:

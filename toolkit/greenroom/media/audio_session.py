@@ -1,0 +1,456 @@
+"""The audio session: one capture and one playout for the whole process, shared by all clients and their calls.
+
+A thread of its own opens, watches and reopens the devices, because all of that blocks. The callbacks of the devices
+touch rings only. Without a device the lines live on: a microphone gives silence, a speaker's playout has a timer.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from greenroom.errors import AudioUnavailable
+from greenroom.media import devices
+from greenroom.media.blocks import Block, silence
+from greenroom.media.device_lines import DeviceMicrophone, DeviceSpeaker
+from greenroom.media.device_watch import DeviceWatch
+from greenroom.media.dsp import Fader
+from greenroom.observable import Observable
+from greenroom.state.devices import (
+    NO_DEVICE,
+    Device,
+    DevicePhase,
+    DevicesState,
+    Direction,
+    Line,
+    Unknown,
+    Verdict,
+    Watched,
+    choose,
+    judge,
+    retry_after_seconds,
+)
+
+log = logging.getLogger(__name__)
+
+READY_SECONDS = 5.0
+_TICK_SECONDS = 0.1
+_OPENING_TICK_SECONDS = 0.02
+_IDLE_TICK_SECONDS = 1.0
+_SETTLE_SECONDS = 0.15
+_FADE_SECONDS = 0.02
+_FADED_SECONDS = 0.06
+
+
+class _Changed(msgspec.Struct, frozen=True):
+    """Devices may have come or gone, or lines were taken or given back."""
+
+    look: bool
+
+
+class _Choose(msgspec.Struct, frozen=True):
+    direction: Direction
+    wish: str
+
+
+class _Finished(msgspec.Struct, frozen=True):
+    direction: Direction
+    number: int
+
+
+class _End:
+    """The session is over."""
+
+
+class _Half:
+    """What the session's thread keeps of one direction."""
+
+    def __init__(self, direction: Direction, wish: str) -> None:
+        self.line = Line(direction, wish)
+        self.stream: devices.Stream | None = None
+        self.device: Device | None = None
+        self.watched = Watched(0.0)
+        self.retry_at: float | None = None
+        self.number = 0
+
+    @property
+    def direction(self) -> Direction:
+        return self.line.direction
+
+
+class AudioSession:
+    """Real devices for any number of clients: `Client(…, devices=session)`.
+
+    `input` and `output` are an index, a name or a part of one; empty means the system's default, "none" no device.
+    With `lenient`, a device that is not there at the start gives way to the default. What is chosen later, or lost and
+    found, is told in `state`. Make one for a process: PortAudio has one list of devices for all of it.
+    """
+
+    def __init__(self, *, input: str = "", output: str = "", lenient: bool = False) -> None:
+        self.state: Observable[DevicesState] = Observable(
+            DevicesState(microphone=Line(Direction.INPUT, input), speaker=Line(Direction.OUTPUT, output))
+        )
+        self._halves = {
+            Direction.INPUT: _Half(Direction.INPUT, input),
+            Direction.OUTPUT: _Half(Direction.OUTPUT, output),
+        }
+        self._lenient = lenient
+        self._microphones: tuple[DeviceMicrophone, ...] = ()
+        self._speakers: tuple[DeviceSpeaker, ...] = ()
+        self._fader = Fader()
+        self._lock = threading.Lock()
+        self._queue: queue.SimpleQueue[_Changed | _Choose | _Finished | _End] = queue.SimpleQueue()
+        self._thread: threading.Thread | None = None
+        self._ready = threading.Event()
+        self._closed = False
+        self._found = devices.Found()
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def start(self) -> None:
+        """Begin to look for devices; they are opened once a line wants them. Twice is quiet."""
+        with self._lock:
+            if self._thread is None and not self._closed:
+                self._thread = threading.Thread(target=self._run, name="audio-session", daemon=True)
+                self._thread.start()
+
+    def wait_ready(self, timeout_seconds: float = READY_SECONDS) -> DevicesState:
+        """Return the state once devices were looked for and what is wanted was opened, or after the timeout."""
+        self.start()
+        latest = time.monotonic() + timeout_seconds
+        self._ready.wait(timeout_seconds)
+        settled = threading.Event()
+
+        def look(state: DevicesState) -> None:
+            wanted = [line for line, lines in self._lines(state) if lines]
+            if all(
+                line.phase not in (DevicePhase.OFF, DevicePhase.OPENING) or line.wish == NO_DEVICE
+                for line in wanted
+            ):
+                settled.set()
+
+        with self.state.subscribe(look):
+            settled.wait(max(0.0, latest - time.monotonic()))
+        return self.state.value
+
+    def close(self) -> None:
+        """Close the devices; twice is quiet. Lines that are still read give silence."""
+        with self._lock:
+            self._closed = True
+            thread = self._thread
+        if thread is not None:
+            self._queue.put(_End())
+            thread.join(timeout=5.0)
+
+    def microphone(self) -> DeviceMicrophone:
+        """Return one more source fed by the microphone; close it when it is not read any more."""
+        microphone = DeviceMicrophone(self._drop_microphone)
+        with self._lock:
+            self._microphones = (*self._microphones, microphone)
+        self._lines_changed()
+        return microphone
+
+    def speaker(self) -> DeviceSpeaker:
+        """Return one more sink that the loudspeaker plays, mixed with the others; close it when it is done."""
+        speaker = DeviceSpeaker(self._drop_speaker)
+        with self._lock:
+            self._speakers = (*self._speakers, speaker)
+        self._lines_changed()
+        return speaker
+
+    def choose(self, *, input: str | None = None, output: str | None = None) -> None:
+        """Use another microphone or loudspeaker from now on; None leaves it. What becomes of it is told in `state`."""
+        for direction, wish in ((Direction.INPUT, input), (Direction.OUTPUT, output)):
+            if wish is not None:
+                self._queue.put(_Choose(direction, wish))
+        self.start()
+
+    def measured(self) -> dict[str, float]:
+        """Return what the callbacks were seen to do: counts, the longest in seconds, what waits ahead."""
+        numbers: dict[str, float] = {}
+        for direction, half in self._halves.items():
+            stream = half.stream
+            if stream is not None:
+                numbers[f"{direction}_callbacks"] = stream.callbacks
+                numbers[f"{direction}_longest_callback_seconds"] = stream.longest_callback_seconds
+                numbers[f"{direction}_flags"] = stream.underflows
+        numbers["speaker_underruns"] = sum(speaker.underruns for speaker in self._speakers)
+        numbers["microphone_underruns"] = sum(microphone.underruns for microphone in self._microphones)
+        numbers["microphone_jumps"] = sum(microphone.jumps for microphone in self._microphones)
+        return numbers
+
+    # ---- on the devices' threads
+
+    def _captured(self, block: Block) -> None:
+        for microphone in self._microphones:
+            microphone.feed(block)
+
+    def _wanted(self, frames: int) -> Block:
+        mixed: Block | None = None
+        for speaker in self._speakers:
+            block = speaker.take(frames)
+            if block is not None:
+                mixed = block if mixed is None else mixed + block
+        if mixed is None:
+            mixed = silence(frames, DeviceSpeaker.channels)
+        faded = self._fader.apply(mixed)
+        return faded.clip(-1.0, 1.0) if len(self._speakers) > 1 else faded
+
+    # ---- on the session's thread
+
+    def _run(self) -> None:
+        watch = DeviceWatch(lambda: self._queue.put(_Changed(look=True)))
+        try:
+            self._look(first=True)
+            self._follow()
+            self._ready.set()
+            while self._step():
+                pass
+        finally:
+            watch.close()
+            self._fade_out()
+            for half in self._halves.values():
+                self._close(half)
+                half.line = replace(half.line, phase=DevicePhase.OFF, reason="")
+            self._publish()
+            self._ready.set()
+
+    def _step(self) -> bool:
+        try:
+            message = self._queue.get(timeout=self._patience())
+        except queue.Empty:
+            message = None
+        match message:
+            case _End():
+                return False
+            case _Choose(direction, wish):
+                self._chosen(self._halves[direction], wish)
+            case _Finished(direction, number):
+                half = self._halves[direction]
+                if half.number == number and half.stream is not None:
+                    self._lost(half, f"{_quoted(half)} went away")
+            case _Changed(look):
+                if look:
+                    time.sleep(
+                        _SETTLE_SECONDS
+                    )  # a device comes with several notices, and a moment before it is whole
+                    self._look()
+            case None:
+                pass
+        self._follow()
+        return True
+
+    def _patience(self) -> float:
+        now = time.monotonic()
+        waits = [_IDLE_TICK_SECONDS]
+        for half in self._halves.values():
+            if half.stream is not None:
+                opening = half.line.phase is DevicePhase.OPENING
+                waits.append(_OPENING_TICK_SECONDS if opening else _TICK_SECONDS)
+            if half.retry_at is not None:
+                waits.append(max(0.0, half.retry_at - now))
+        return min(waits)
+
+    def _look(self, first: bool = False) -> None:
+        """List the devices; one that is gone is let go of, one that came back is opened."""
+        self._found = devices.look(fresh=first)
+        for half in self._halves.values():
+            if half.device is not None and half.stream is not None:
+                answer = choose(self._found.devices, half.device.key, half.direction)
+                if isinstance(answer, Unknown):
+                    self._lost(half, f"{_quoted(half)} was unplugged")
+                elif not half.line.wish:
+                    self._follow_default(half)
+            elif half.line.phase in (DevicePhase.LOST, DevicePhase.ABSENT):
+                half.retry_at = time.monotonic()
+            elif first and self._lenient and half.line.wish not in ("", NO_DEVICE):
+                answer = choose(self._found.devices, half.line.wish, half.direction)
+                if isinstance(answer, Unknown):
+                    log.info("the remembered %s device is not there; taking the default", half.direction)
+                    half.line = replace(half.line, wish="")
+
+    def _follow_default(self, half: _Half) -> None:
+        """Go where the system's default went."""
+        answer = choose(self._found.devices, "", half.direction)
+        if isinstance(answer, Device) and half.device is not None and answer.key != half.device.key:
+            self._leave(half)
+
+    def _chosen(self, half: _Half, wish: str) -> None:
+        half.line = Line(half.direction, wish)
+        half.retry_at = None
+        self._leave(half)
+
+    def _leave(self, half: _Half) -> None:
+        """Close without a click, to be opened as wished by `_follow`."""
+        if half.direction is Direction.OUTPUT:
+            self._fade_out()
+        self._close(half)
+        half.line = replace(half.line, phase=DevicePhase.OFF, reason="", attempt=0)
+        half.device = None
+
+    def _follow(self) -> None:
+        """Do what the lines, the clock and the streams ask for, and say what is."""
+        now = time.monotonic()
+        for line, wanted in self._lines(None):
+            half = self._halves[line.direction]
+            if not wanted or line.wish == NO_DEVICE:
+                self._close(half)
+                half.device = half.retry_at = None
+                reason = f"no {_kind(half.direction)} was chosen" if line.wish == NO_DEVICE else ""
+                half.line = Line(half.direction, line.wish, reason=reason)
+            elif half.stream is not None:
+                self._judge(half, now)
+            elif line.phase is DevicePhase.OFF or (half.retry_at is not None and half.retry_at <= now):
+                self._open(half)
+        self._publish()
+
+    def _open(self, half: _Half) -> None:
+        if half.line.phase is DevicePhase.LOST:
+            self._found = devices.look()
+        wish = half.line.wish
+        answer = choose(self._found.devices, wish, half.direction)
+        if isinstance(answer, Unknown):
+            if half.line.phase is DevicePhase.LOST:
+                self._again(half, half.line.reason)
+            else:
+                half.retry_at = None
+                words = self._found.problem or answer.words
+                half.line = replace(half.line, phase=DevicePhase.ABSENT, reason=words)
+            return
+        if wish.isdecimal():  # an index means another device tomorrow
+            half.line = replace(half.line, wish=answer.name)
+        half.number += 1
+        number = half.number
+        callback: Callable[[Block], None] | Callable[[int], Block] = (
+            self._captured if half.direction is Direction.INPUT else self._wanted
+        )
+        try:
+            if not devices.knows(answer):
+                self._begin_anew()
+            half.stream = devices.Stream(
+                answer, half.direction, callback, lambda: self._queue.put(_Finished(half.direction, number))
+            )
+        except AudioUnavailable as error:
+            self._again(half, str(error))
+            return
+        half.device = answer
+        half.watched = Watched(time.monotonic())
+        half.retry_at = None
+        half.line = replace(half.line, phase=DevicePhase.OPENING, device=answer.name, reason="")
+        log.info("the %s device opens", half.direction)
+
+    def _begin_anew(self) -> None:
+        self._fade_out()
+        for half in self._halves.values():
+            if half.stream is not None:
+                self._close(half)
+                half.line = replace(half.line, phase=DevicePhase.OFF)
+        devices.begin_anew()
+
+    def _judge(self, half: _Half, now: float) -> None:
+        assert half.stream is not None
+        half.watched = replace(half.watched, last_sound_at=half.stream.last_sound_at)
+        match judge(half.watched, now):
+            case Verdict.RUNNING:
+                half.watched = replace(half.watched, stalled_since=None)
+                self._set_running(half, True)
+                half.line = replace(half.line, phase=DevicePhase.RUNNING, reason="", attempt=0)
+            case Verdict.STALLED:
+                if half.line.phase is not DevicePhase.STALLED:
+                    half.watched = replace(half.watched, stalled_since=now)
+                    self._set_running(half, False)
+                    half.line = replace(
+                        half.line, phase=DevicePhase.STALLED, reason=f"{_quoted(half)} stands still"
+                    )
+                    log.info("the %s device stands still", half.direction)
+            case Verdict.GIVEN_UP:
+                self._lost(half, f"{_quoted(half)} stands still")
+            case Verdict.WAITING:
+                pass
+
+    def _lost(self, half: _Half, why: str) -> None:
+        self._close(half)
+        half.device = None
+        half.line = replace(half.line, attempt=0)
+        log.info("the %s device was lost", half.direction)
+        self._again(half, f"{why}; it is taken again as soon as it is back")
+
+    def _again(self, half: _Half, reason: str) -> None:
+        attempt = half.line.attempt + 1
+        half.line = replace(half.line, phase=DevicePhase.LOST, reason=reason, attempt=attempt)
+        half.retry_at = time.monotonic() + retry_after_seconds(attempt)
+
+    def _close(self, half: _Half) -> None:
+        stream, half.stream = half.stream, None
+        self._set_running(half, False)
+        if stream is not None:
+            stream.close()
+            for microphone in self._microphones if half.direction is Direction.INPUT else ():
+                microphone.clear()
+        if half.direction is Direction.OUTPUT:
+            self._fader = Fader()
+
+    def _set_running(self, half: _Half, running: bool) -> None:
+        if half.direction is Direction.OUTPUT:
+            for speaker in self._speakers:
+                speaker.set_running(running)
+
+    def _fade_out(self) -> None:
+        if self._halves[Direction.OUTPUT].line.phase is DevicePhase.RUNNING:
+            self._fader.set(0.0, _FADE_SECONDS)
+            time.sleep(_FADED_SECONDS)
+
+    def _publish(self) -> None:
+        state = DevicesState(
+            available=self._found.devices,
+            backend=self._found.backend,
+            problem=self._found.problem,
+            microphone=self._halves[Direction.INPUT].line,
+            speaker=self._halves[Direction.OUTPUT].line,
+        )
+        if state != self.state.value:
+            self.state.set(state)
+
+    # ---- from any thread
+
+    def _lines(self, state: DevicesState | None) -> tuple[tuple[Line, tuple[Any, ...]], ...]:
+        microphone = self._halves[Direction.INPUT].line if state is None else state.microphone
+        speaker = self._halves[Direction.OUTPUT].line if state is None else state.speaker
+        return (microphone, self._microphones), (speaker, self._speakers)
+
+    def _lines_changed(self) -> None:
+        self.start()
+        self._queue.put(_Changed(look=False))
+
+    def _drop_microphone(self, microphone: DeviceMicrophone) -> None:
+        with self._lock:
+            self._microphones = tuple(one for one in self._microphones if one is not microphone)
+        self._lines_changed()
+
+    def _drop_speaker(self, speaker: DeviceSpeaker) -> None:
+        with self._lock:
+            self._speakers = tuple(one for one in self._speakers if one is not speaker)
+        self._lines_changed()
+
+
+def _kind(direction: Direction) -> str:
+    return "microphone" if direction is Direction.INPUT else "loudspeaker"
+
+
+def _quoted(half: _Half) -> str:
+    return f"the {_kind(half.direction)} '{half.line.device}'"

@@ -1,0 +1,69 @@
+"""Sound devices in words: rows to choose from, and what became of the microphone and the loudspeaker."""
+
+from __future__ import annotations
+
+import msgspec
+
+from greenroom.state.devices import NO_DEVICE, Device, DevicePhase, DevicesState, Direction, Line
+
+
+class DeviceRow(msgspec.Struct, frozen=True):
+    """One device. `direction`: microphone, loudspeaker or both; `mark`: what is special about it."""
+
+    index: int
+    name: str
+    direction: str
+    host: str
+    mark: str = ""
+
+
+def device_rows(state: DevicesState) -> tuple[DeviceRow, ...]:
+    """Return the devices there are, microphones first, what only listens to a loudspeaker last."""
+    return tuple(
+        DeviceRow(device.index, device.name, _direction(device), device.host, _mark(device))
+        for device in sorted(state.available, key=lambda one: (one.monitor, one.inputs == 0, one.index))
+    )
+
+
+def line_words(line: Line) -> str:
+    """Return what became of one direction: `microphone: Blue Yeti`, `loudspeaker: lost, 'HDMI' was unplugged`."""
+    kind = _kind(line)
+    if line.phase is DevicePhase.RUNNING:
+        return f"{kind}: {line.device}"
+    if line.phase is DevicePhase.OPENING:
+        return f"{kind}: opening {line.device}"
+    if line.phase is DevicePhase.OFF:
+        return f"{kind}: none was chosen" if line.wish == NO_DEVICE else f"{kind}: not in use"
+    return f"{kind}: {line.phase}, {line.reason}"
+
+
+def device_words(before: DevicesState | None, after: DevicesState) -> tuple[str, ...]:
+    """Return what to tell a person about a change: a device that went away, came back, or is another one now."""
+    told = []
+    for old, new in (
+        (None if before is None else before.microphone, after.microphone),
+        (None if before is None else before.speaker, after.speaker),
+    ):
+        was = None if old is None else (old.phase, old.device)
+        if was == (new.phase, new.device) or new.phase in (DevicePhase.OFF, DevicePhase.OPENING):
+            continue
+        told.append(line_words(new))
+    return tuple(told)
+
+
+def _kind(line: Line) -> str:
+    return "microphone" if line.direction is Direction.INPUT else "loudspeaker"
+
+
+def _direction(device: Device) -> str:
+    if device.inputs and device.outputs:
+        return "both"
+    return "microphone" if device.inputs else "loudspeaker"
+
+
+def _mark(device: Device) -> str:
+    if device.default_input and device.default_output:
+        return "default"
+    if device.default_input or device.default_output:
+        return "default" if not (device.inputs and device.outputs) else "default for one direction"
+    return "hears a loudspeaker" if device.monitor else ""
