@@ -60,6 +60,14 @@ def test_the_dashboard_fills_the_terminal_whatever_the_environment_says(terminal
     assert terminal.ends() == 0
 
 
+def test_what_is_typed_in_one_go_after_the_key_for_writing_is_text(terminal: Terminal) -> None:
+    terminal.press("cquite a question, ql")
+    terminal.sees(" quite a question, ql")
+    terminal.press("\x1b")
+    terminal.sees("quite a question, ql")
+    assert terminal.process.poll() is None
+
+
 def test_quitting_restores_the_terminal_and_leaves_the_call(terminal: Terminal, report: Path) -> None:
     terminal.press("q")
     assert terminal.ends() == 0

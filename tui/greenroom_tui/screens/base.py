@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from textual.css.query import NoMatches
 from textual.events import Key
 from textual.screen import Screen
+from textual.widgets import Input
 
 from greenroom.state.call import CallState
 from greenroom.state.engine import ClientState, ConnectionPhase
@@ -88,6 +89,13 @@ class RoomsideScreen(Screen[None]):
         return False
 
     def on_key(self, event: Key) -> None:
+        if self.app.screen is not self:
+            return  # typed while a question was opening: not meant for what lies under it
+        if isinstance(self.focused, Input):
+            # Typed, or pasted, so soon after the key that leads there that it was sent here.
+            if event.is_printable and event.character is not None:
+                self.focused.insert_text_at_cursor(event.character)
+            return
         if event.character is not None and self.take_key(event.character):
             event.stop()
             event.prevent_default()

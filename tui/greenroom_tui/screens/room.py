@@ -270,7 +270,7 @@ class RoomScreen(RoomsideScreen):
 
     def write(self) -> None:
         """Put the cursor where chat is written."""
-        self.query_one("#write", Input).focus()
+        self.set_focus(self.query_one("#write", Input))
 
     def chosen_message(self) -> str | None:
         """The message chosen in the chat while it has the focus."""
