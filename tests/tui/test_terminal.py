@@ -91,3 +91,9 @@ def test_a_terminal_that_is_taken_away_ends_the_dashboard_cleanly(terminal: Term
     terminal.hang_up()
     assert terminal.ends() == 0
     assert_left(report)
+
+
+def test_a_thousand_people_and_eight_moving_meters_cost_little(report: Path) -> None:
+    with Terminal([sys.executable, "-m", "tests.tui.crowd", "4", str(report)], 120, 40) as running:
+        assert running.ends(40.0) == 0
+    assert json.loads(report.read_text())["core"] < 0.15
