@@ -11,7 +11,7 @@ from greenroom.media.opus import Encoder, new_decoder, new_encoder
 from greenroom.media.outgoing import Microphone, OutgoingPacket
 from greenroom.media.sources import AudioSource, Silence, Tone
 from greenroom.media.voices import Voice, voices
-from greenroom.policies.audio_config import LiveAudio
+from greenroom.state.audio import LiveAudio
 from tests.media.sound import assert_tone, click_ratio
 
 

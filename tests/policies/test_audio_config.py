@@ -14,8 +14,6 @@ from greenroom.policies.audio_config import (
     PROFILES,
     AudioConfiguration,
     BitrateProfile,
-    NoiseSuppression,
-    Origin,
     broadcaster,
     changed_though_frozen,
     conversation,
@@ -29,6 +27,7 @@ from greenroom.policies.audio_config import (
 )
 from greenroom.policies.redundancy import Redundancy
 from greenroom.protocol.call_types import AudioSettings
+from greenroom.state.audio import NoiseSuppression, Origin
 
 partial = st.builds(
     AudioConfiguration,

@@ -19,6 +19,7 @@ from greenroom.protocol.ids import Cid
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
 from greenroom.protocol.wire import AnswerBody, FromServer, Question, Signal, Welcome
+from greenroom.state.audio import EffectiveAudio, LiveAudio
 
 
 class Link(StrEnum):
@@ -76,6 +77,8 @@ class Media(Protocol):
 
     def set_microphone(self, open_: bool) -> None: ...
 
+    def set_live(self, live: LiveAudio) -> None: ...
+
     def replace_source(self, source: AudioSource) -> None: ...
 
     def pull(self, frames: int = FRAME) -> dict[int, Block]: ...
@@ -113,8 +116,10 @@ class Session(Protocol):
     def watch_rooms(self, on: bool) -> None:
         """Be told (`RoomsChanged`) when the list of rooms changes; survives a reconnect."""
 
-    def media(self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None]) -> Media:
-        """Return sound for a room, not connected yet. `source` stays the caller's to close."""
+    def media(
+        self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None], audio: EffectiveAudio
+    ) -> Media:
+        """Return sound for a room, made as `audio` says, not connected yet. `source` stays the caller's to close."""
 
     async def close(self) -> None:
         """Go; rooms joined are left by the grace period unless they were left before."""

@@ -57,6 +57,7 @@ from greenroom.protocol.wire import (
     decode_from_server,
     encode,
 )
+from greenroom.state.audio import EffectiveAudio
 
 PULSE_EVERY_STEPS = 5
 SPEAKING_DBFS = -50.0
@@ -286,7 +287,9 @@ class LoopbackSession:
     def watch_rooms(self, on: bool) -> None:
         self.watching = on
 
-    def media(self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None]) -> LoopbackMedia:
+    def media(
+        self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None], audio: EffectiveAudio
+    ) -> LoopbackMedia:
         media = LoopbackMedia(source, on_dead, FRAME if self._world.paced else 0)
         self.sounds[cid] = media
         return media

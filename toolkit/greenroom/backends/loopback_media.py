@@ -11,6 +11,7 @@ from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.ring import SampleRing
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
+from greenroom.state.audio import LiveAudio
 
 ANSWER = "loopback"
 _RING_FRAMES = 10 * FRAME
@@ -83,6 +84,9 @@ class LoopbackMedia:
 
     def set_microphone(self, open_: bool) -> None:
         self._gate.set(1.0 if open_ else 0.0)
+
+    def set_live(self, live: LiveAudio) -> None:
+        """Memory has no packets: nothing of this is heard here."""
 
     def replace_source(self, source: AudioSource) -> None:
         self._leaving, self._source = self._source, source

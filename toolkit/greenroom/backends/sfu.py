@@ -54,6 +54,7 @@ from greenroom.protocol.wire import (
     decode_from_server,
     encode,
 )
+from greenroom.state.audio import EffectiveAudio
 
 OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
@@ -147,8 +148,10 @@ class SfuSession:
         self._watching = on
         self._send_soon(WatchRooms(on))
 
-    def media(self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None]) -> MediaConnection:
-        return MediaConnection(source=source, on_dead=on_dead)
+    def media(
+        self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None], audio: EffectiveAudio
+    ) -> MediaConnection:
+        return MediaConnection(source=source, on_dead=on_dead, audio=audio)
 
     async def close(self) -> None:
         self._over = "this session is closed"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from greenroom.engine.membership import Membership
 from greenroom.engine.thread import Blocking, EngineThread, on_engine, twin
@@ -45,6 +45,7 @@ from greenroom.protocol.requests import (
     WithdrawHand,
 )
 from greenroom.protocol.wire import CustomSignal, MessagesPage, PeoplePage, Reaction, Signal, Typing
+from greenroom.state.audio import EffectiveAudio
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 
 if TYPE_CHECKING:
@@ -255,6 +256,19 @@ class Call:
 
     # ---- sound
 
+    @property
+    def audio_configuration(self) -> EffectiveAudio:
+        """What our sound is made of, with who said each value."""
+        return self._membership.audio.effective
+
+    @on_engine
+    async def configure_audio(self, /, **changes: Any) -> None:
+        """Change values of `AudioConfiguration` for this call: bitrate, dtx, fec and red_depth act on the next packet.
+
+        Raises `Misuse` for one that cannot change while the call uses sound, `Refused` if the room does not allow it.
+        """
+        self._membership.configure_audio(changes)
+
     def set_volume(self, user: str, gain: float) -> None:
         """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
         volume = min(max(gain, 0.0), 4.0)
@@ -321,6 +335,7 @@ class BlockingCall(Blocking):
     send_custom = twin(Call.send_custom)
     typing = twin(Call.typing)
     perform = twin(Call.perform)
+    configure_audio = twin(Call.configure_audio)
     people = twin(Call.people)
     messages = twin(Call.messages)
     sound_connected = twin(Call.sound_connected)

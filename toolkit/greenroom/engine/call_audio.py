@@ -45,12 +45,15 @@ class CallAudio:
         self._room = room
         self.effective = replace(effective, frozen=True)
 
-    def room_changed(self, room: AudioSettings) -> None:
-        """Take new settings of the room; what is frozen stays."""
+    def room_changed(self, room: AudioSettings) -> bool:
+        """Take the room's settings while in it, and tell whether they are new; what is frozen stays."""
+        if not self.effective.frozen or room == self._room:
+            return False
         self._room = room
         now = resolve(self._call, self._client, room)
         live = {name: getattr(now, name) for name in LIVE}
         self.effective = replace(self.effective, **live, origins=now.origins)
+        return True
 
     def configure(self, changes: Mapping[str, Any]) -> None:
         """Change the call's own wish.

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from greenroom.backends.base import Backend, Link, LinkChanged, Session
 from greenroom.engine.call import Call
+from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.folding import log_line, with_log
 from greenroom.engine.membership import AboutRoom, Membership
 from greenroom.engine.shared_source import SharedSource
@@ -25,6 +26,7 @@ from greenroom.media.playout import Playout
 from greenroom.media.sinks import AudioSink, Null
 from greenroom.media.sources import AudioSource, Silence
 from greenroom.observable import Observable, Subscription
+from greenroom.policies.audio_config import AudioConfiguration
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
 from greenroom.protocol.permissions import Capability
@@ -36,6 +38,7 @@ from greenroom.protocol.wire import (
     Emitted,
     FromServer,
     Happened,
+    LossReport,
     MediaLost,
     MessagesPage,
     MintToken,
@@ -74,7 +77,7 @@ _STATISTICS_EVERY_SAMPLES = 20
 class Client:
     """Everything one person does with Greenroom from Python.
 
-        async with Client("http://127.0.0.1:8642", token=token) as client:
+        async with Client("http://127.0.0.1:7700", token=token) as client:
             call = await client.join("audio_room:standup", create=True, title="Standup")
             await call.set_microphone(True)
 
@@ -84,7 +87,8 @@ class Client:
     Without a `token` the client is a guest named `name`, where the server lets guests in by a room's link; it then
     connects with its first `join`. `source` is the microphone (silence without), `sink` the speaker; both stay yours
     to close. `devices` lends what of the two is not given: real devices, which come and go while calls go on, told in
-    `state.devices`; it stays yours to close too. `paced=False` leaves the clock to you: call `step` for every 20 ms.
+    `state.devices`; it stays yours to close too. `audio_configuration` is what calls use for what they do not say
+    themselves. `paced=False` leaves the clock to you: call `step` for every 20 ms.
     """
 
     def __init__(
@@ -97,13 +101,14 @@ class Client:
         source: AudioSource | None = None,
         sink: AudioSink | None = None,
         devices: AudioSession | None = None,
+        audio_configuration: AudioConfiguration | None = None,
         allow_multiple_active_calls: bool = False,
         engine: EngineThread | None = None,
         paced: bool = True,
     ) -> None:
         if backend is None:
             if server is None:
-                raise Misuse("a client needs the address of a server, e.g. http://127.0.0.1:8642")
+                raise Misuse("a client needs the address of a server, e.g. http://127.0.0.1:7700")
             from greenroom.backends.sfu import SfuBackend
 
             backend = SfuBackend(server, token=token, name=name)
@@ -112,6 +117,7 @@ class Client:
         self.blocking = BlockingClient(self)
         self.allow_multiple_active_calls = allow_multiple_active_calls
         self._backend = backend
+        self._audio_configuration = audio_configuration
         self._devices = devices
         self._microphone = devices.microphone() if devices is not None and source is None else None
         self._speaker = devices.speaker() if devices is not None and sink is None else None
@@ -214,17 +220,19 @@ class Client:
         create: bool = False,
         title: str = "",
         microphone: bool | None = None,
+        audio_configuration: AudioConfiguration | None = None,
     ) -> Call:
         """Come into a room, make it before with `create`, and connect sound. Joined already: the same call.
 
         `microphone` is whether it should be open from the start; None is what the room's type says. Unless several
-        active calls are allowed, the call before is left first.
+        active calls are allowed, the call before is left first. `audio_configuration` is this call's own; what it leaves
+        open is the client's, then the broadcaster's. Raises `Refused` where the room does not allow such sound.
         """
         room = parse_cid(cid)
         await self._connect(room)
         if create:
             await self._session_open().do(room, GetOrCreate(title))
-        return await self._join(room, microphone)
+        return await self._join(room, microphone, audio_configuration)
 
     def call(self, cid: str) -> Call:
         """Return the call in room `cid`. Raises `Misuse` when there is none."""
@@ -381,7 +389,9 @@ class Client:
             if self._paced:
                 self._tasks.append(asyncio.create_task(_kept_going(self._playout.run)))
 
-    async def _join(self, cid: Cid, microphone: bool | None = None) -> Call:
+    async def _join(
+        self, cid: Cid, microphone: bool | None = None, audio: AudioConfiguration | None = None
+    ) -> Call:
         before = self._memberships.get(cid)
         if before is not None and before.state.value.phase is not CallPhase.LEFT:
             return self._calls[cid]
@@ -390,7 +400,15 @@ class Client:
                 if other.state.value.phase is not CallPhase.LEFT:
                     await self._leave(other, "replaced")
         session = self._session_open()
-        membership = Membership(cid, self.state.value.user, session, self._source, self._playout, self._ear)
+        membership = Membership(
+            cid,
+            self.state.value.user,
+            session,
+            self._source,
+            self._playout,
+            self._ear,
+            CallAudio(audio, self._audio_configuration),
+        )
         self._memberships.pop(cid, None)
         self._memberships[cid] = membership
         call = self._calls[cid] = Call(self, membership)
@@ -400,6 +418,11 @@ class Client:
         except BaseException as error:
             await membership.end(str(error))
             self._forget(cid)
+            raise
+        try:
+            membership.enter()
+        except Refused as error:
+            await self._leave(membership, str(error))
             raise
         room = membership.state.value.room
         if microphone is None and room is not None:
@@ -466,7 +489,16 @@ class Client:
                 self._welcomed(message)
             case RoomsChanged():
                 self._refresh_rooms()
-            case Snapshot() | Happened() | Pulse() | PersonQuality() | Emitted() | MediaLost() | Removed():
+            case (
+                Snapshot()
+                | Happened()
+                | Pulse()
+                | PersonQuality()
+                | LossReport()
+                | Emitted()
+                | MediaLost()
+                | Removed()
+            ):
                 self._receive_about_room(message)
             case _:
                 pass

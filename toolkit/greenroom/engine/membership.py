@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from msgspec.structs import replace
 
 from greenroom.backends.base import Session
+from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.call_media import CallMedia
 from greenroom.engine.ears import Ears
 from greenroom.engine.folding import (
@@ -28,6 +29,7 @@ from greenroom.engine.shared_source import SharedSource
 from greenroom.errors import GreenroomError, Refused
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
+from greenroom.protocol.call_types import AudioSettings
 from greenroom.protocol.deciding import missing
 from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft, RoomEnded
 from greenroom.protocol.ids import Cid, UserId
@@ -38,6 +40,7 @@ from greenroom.protocol.wire import (
     CustomSignal,
     Emitted,
     Happened,
+    LossReport,
     MediaLost,
     PersonLevel,
     PersonQuality,
@@ -52,7 +55,7 @@ from greenroom.state.microphone import effective_microphone
 from greenroom.state.replica import Outcome, Replica, receive
 from greenroom.views.log import notice_words
 
-AboutRoom = Snapshot | Happened | Pulse | PersonQuality | Emitted | MediaLost | Removed
+AboutRoom = Snapshot | Happened | Pulse | PersonQuality | LossReport | Emitted | MediaLost | Removed
 log = logging.getLogger(__name__)
 CustomHeard = Callable[[UserId, str, CustomSignal], None]
 
@@ -71,9 +74,17 @@ class Membership:
     """Folds what the room tells into one observable `CallState`, and keeps microphone and sound as that state says."""
 
     def __init__(
-        self, cid: Cid, me: UserId, session: Session, source: SharedSource, playout: Playout, owner: Owner
+        self,
+        cid: Cid,
+        me: UserId,
+        session: Session,
+        source: SharedSource,
+        playout: Playout,
+        owner: Owner,
+        audio: CallAudio | None = None,
     ) -> None:
         self.cid = cid
+        self.audio = audio or CallAudio(None, None)
         self.state = Observable(CallState(cid=cid, me=me))
         self.ears = Ears()
         self.custom: list[CustomHeard] = []
@@ -89,6 +100,7 @@ class Membership:
         self._bytes = (0, 0)
         self._microphone_lock = asyncio.Lock()
         self._told: bool | None = None
+        self._missing_after: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     # ---- what the room tells
@@ -104,6 +116,9 @@ class Membership:
                 self._dominant = dominant
             case PersonQuality(_, user, quality):
                 self._change(quality={**self.state.value.quality, user: quality})
+            case LossReport(_, p90_fraction):
+                self.audio.lost(p90_fraction)
+                self._apply_audio()
             case Emitted(_, user, name, Typing()):
                 self._typing[user] = (name, now)
             case Emitted(_, user, name, CustomSignal() as signal):
@@ -119,10 +134,12 @@ class Membership:
     def _fold(self, message: Snapshot | Happened, now: float) -> None:
         before = self.replica
         self.replica, outcome = receive(before, message)
-        if outcome is Outcome.GAP:
+        if outcome is Outcome.GAP and self._missing_after != (before.epoch, before.seq):
+            self._missing_after = (before.epoch, before.seq)  # ask once, however much follows the gap
             self._session.sync(self.cid, before.epoch, before.seq)
         if outcome is not Outcome.APPLIED:
             return
+        self._missing_after = None
         state = self.state.value
         events: tuple[Event, ...] = ()
         if isinstance(message, Happened):
@@ -175,6 +192,17 @@ class Membership:
 
     # ---- what the engine does
 
+    def enter(self) -> None:
+        """Fix what our sound is made of. Raises `Refused` when the room does not allow it."""
+        room = self.state.value.room
+        self.audio.enter(AudioSettings() if room is None else room.settings.audio)
+        self._apply_audio()
+
+    def configure_audio(self, changes: Mapping[str, Any]) -> None:
+        """Change what may still change of our sound; it acts on the next packet. Raises `Misuse` or `Refused`."""
+        self.audio.configure(changes)
+        self._apply_audio()
+
     def joining(self) -> None:
         """Say that the room was asked to let us in."""
         self._change(phase=CallPhase.JOINING, left_reason=None)
@@ -190,7 +218,7 @@ class Membership:
     def reconnecting(self, attempt: int) -> None:
         """Say that the server cannot be reached; sound may still flow."""
         if self.state.value.phase in (CallPhase.JOINED, CallPhase.RECONNECTING):
-            self._told = None
+            self._told = self._missing_after = None
             self._change(phase=CallPhase.RECONNECTING, reconnect_attempt=attempt)
 
     def back(self) -> None:
@@ -317,6 +345,11 @@ class Membership:
         for number, user in self._people.items() if volumes else ():
             self._playout.set_person_gain(self.cid, number, volumes.get(user, 1.0))
 
+    def _apply_audio(self) -> None:
+        self._media.configure(self.audio.effective, self.audio.live)
+        if self.state.value.audio != self.audio.effective:
+            self._change(audio=self.audio.effective)
+
     def _change(self, **fields: Any) -> None:
         self._set(replace(self.state.value, **fields))
 
@@ -331,6 +364,8 @@ class Membership:
         if state.room is not before.room and (people := people_by_number(state.room)) != self._people:
             self._people = people
             self._apply_volumes()
+        if state.room is not None and self.audio.room_changed(state.room.settings.audio):
+            self._apply_audio()
         self._reconcile(state)
 
     def _with_microphone(self, state: CallState) -> CallState:

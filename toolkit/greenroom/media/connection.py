@@ -23,9 +23,10 @@ from greenroom.media.red import RED_PAYLOAD_TYPE, RedWriter
 from greenroom.media.slot import Slot
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import IceServer, MediaStatistics, ReceivedStatistics, SentStatistics
-from greenroom.policies.audio_config import EffectiveAudio, LiveAudio, live_audio, resolve
+from greenroom.policies.audio_config import live_audio, resolve
 from greenroom.policies.redundancy import Redundancy
 from greenroom.rtp.red import RedBlock, unpack_red
+from greenroom.state.audio import EffectiveAudio, LiveAudio
 
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
 _RELEASE_DB_PER_FRAME = 1.0

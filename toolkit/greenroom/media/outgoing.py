@@ -8,7 +8,7 @@ from greenroom.media.blocks import FRAME, Block, silence, with_channels
 from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.opus import Encoder
 from greenroom.media.sources import AudioSource, Silence
-from greenroom.policies.audio_config import LiveAudio
+from greenroom.state.audio import LiveAudio
 
 _NOT_SENT_BYTES = 2  # what libopus returns while DTX has nothing to say
 _PAUSE_AFTER_FRAMES = 20

@@ -11,6 +11,7 @@ from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Participant, Room, capabilities, hand_position
 from greenroom.protocol.wire import Quality
+from greenroom.state.audio import EffectiveAudio
 
 LEVEL_HISTORY = 10
 SILENCE_DBFS = -96.0
@@ -95,6 +96,7 @@ class CallStatistics(msgspec.Struct, frozen=True):
 class CallState(msgspec.Struct, frozen=True):
     """One immutable picture of a call. `room` is the replica's; None until the first snapshot.
 
+    `audio` is what our sound is made of, None before we are in.
     `levels` are dBFS of those heard now; `level_history` the last ten of each, oldest first.
     """
 
@@ -111,6 +113,7 @@ class CallState(msgspec.Struct, frozen=True):
     dominant: UserId | None = None
     quality: Mapping[UserId, Quality] = {}
     volumes: Mapping[UserId, float] = {}
+    audio: EffectiveAudio | None = None
     statistics: CallStatistics | None = None
     reactions: tuple[ShownReaction, ...] = ()
     typing: tuple[str, ...] = ()
