@@ -124,3 +124,16 @@ def _stop_reading(guest: Guest) -> None:
     assert isinstance(connection.transport, asyncio.Transport)
     connection.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 * 1024)
     connection.transport.pause_reading()
+
+
+@pytest.mark.long
+async def test_one_whose_network_is_gone_without_a_word_is_noticed_within_twenty_seconds(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as server, visiting(server.url) as visit:
+        ann, bo = await visit.enter(token_for(tmp_path, "ann")), await visit.enter(token_for(tmp_path, "bo"))
+        await open_room(ann)
+        await bo.done(Join())
+        _stop_reading(bo)
+        await ann.until(lambda: not ann.room().participants[bo.welcome.user].connected, 20.0)
+        bo.vanish()

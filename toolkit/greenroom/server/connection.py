@@ -94,7 +94,11 @@ class Connection:
     async def run(self) -> web.WebSocketResponse:
         """Serve the client until it goes or is cut."""
         address = self._request.remote or ""
-        await self._socket.prepare(self._request)
+        try:
+            await self._socket.prepare(self._request)
+        except BaseException:
+            self._doorway.leave(address)
+            raise
         self._bound_kernel_queue()
         writing = asyncio.create_task(self._write(), name="one client's way out")
         try:

@@ -48,7 +48,7 @@ from greenroom.server.room import HostedRoom
 from greenroom.server.sound import Sound
 from greenroom.server.tokens import Claims, Keys
 from greenroom.sfu.base import MediaEngine
-from greenroom.storage.base import Change, Put, Repository, RowChange
+from greenroom.storage.base import Change, Put, Repository, Row, RowChange
 from greenroom.storage.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -317,7 +317,10 @@ class House:
             for user, left in proposal.removed.items():
                 self.people.left(user, cid)
                 self.media_events.forget(cid, user)
-                journal.append(_left(cid, user, now, left.reason))
+                was = None if proposal.before is None else proposal.before.participants.get(user)
+                if was is not None:
+                    key: Row = {"cid": cid, "user": user, "joined_at": was.joined_at}
+                    journal.append(Change("participations", key, {"left_at": now, "reason": left.reason}))
             if proposal.events and not all(isinstance(event, ConnectionChanged) for event in proposal.events):
                 self._used_at[cid] = time.monotonic()
         if journal:
@@ -358,12 +361,6 @@ def _without_absent(room: Room) -> tuple[Event, ...]:
         for event in leaving(room, user, LeaveReason.LOST)
     ]
     return settle(room, events)
-
-
-def _left(cid: Cid, user: UserId, now: float, reason: LeaveReason) -> Change:
-    return Change(
-        "participations", {"cid": cid, "user": user, "left_at": None}, {"left_at": now, "reason": reason}
-    )
 
 
 def _new_message_id() -> MessageId:

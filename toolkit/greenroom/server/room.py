@@ -230,11 +230,13 @@ class HostedRoom:
                 await asyncio.gather(*(step.silenced for step in group if step.silenced is not None))
                 try:
                     await self._writer.commit(changes)
+                    self._publish(group)
                 except StorageFailed as error:
                     log.warning("%s; the room goes back to what was kept", error)
                     await self._roll_back(group)
-                else:
-                    self._publish(group)
+                except Exception:  # a mistake of ours must not leave everybody waiting
+                    log.exception("a change could not be published; the room goes back to what was kept")
+                    await self._roll_back(group)
         finally:
             self._drain = None
 

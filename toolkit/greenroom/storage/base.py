@@ -31,7 +31,7 @@ class Add(msgspec.Struct, frozen=True):
 
 
 class Change(msgspec.Struct, frozen=True):
-    """Set `values` where the columns of `key` match; no such row is quiet."""
+    """Set `values` where the columns of `key` match; no such row is quiet. None in a key matches nothing, as in SQL."""
 
     table: str
     key: Row
