@@ -20,6 +20,7 @@ from greenroom.server.tokens import load_keys, mint
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
+    from greenroom.media.audio_session import AudioSession
     from greenroom.media.sinks import AudioSink
     from greenroom.media.sources import AudioSource
 
@@ -52,6 +53,7 @@ def client(
     role: Role = USER,
     source: AudioSource | None = None,
     sink: AudioSink | None = None,
+    devices: AudioSession | None = None,
     several: bool = False,
 ) -> Client:
     """Return a client that is not connected yet. Without any token it comes as a guest, by the room's link."""
@@ -66,6 +68,7 @@ def client(
         name=config.name,
         source=source,
         sink=sink,
+        devices=devices,
         allow_multiple_active_calls=several,
     )
 

@@ -30,6 +30,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What can be set. `token` is for a server that is not this machine's; it is never printed.
 
     `database`: a SQLAlchemy URL; empty is SQLite in `data`. `name` is what others see.
+    `input` and `output`: microphone and loudspeaker by index, name or part of one; empty is what was chosen last.
     """
 
     server: str = f"http://127.0.0.1:{DEFAULT_PORT}"
@@ -41,6 +42,8 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     port: int = DEFAULT_PORT
     media_workers: int = 1
     theme: str = "greenroom-dark"
+    input: str = ""
+    output: str = ""
 
     def __repr__(self) -> str:
         return f"Config(server={self.server!r}, name={self.name!r}, data={self.data!r}, token=…)"

@@ -17,6 +17,8 @@ from urllib.request import urlopen
 import msgspec
 
 from greenroom.cli.config import Config
+from greenroom.state.devices import NO_DEVICE, Direction, Unknown, choose
+from greenroom.views.words import count
 
 
 class Finding(msgspec.Struct, frozen=True):
@@ -65,27 +67,32 @@ def _opus(_config: Config) -> Finding:
     return Finding("codec", "ok", opus.opus_get_version_string().decode())
 
 
-def _sound(_config: Config) -> Finding:
-    try:
-        import sounddevice
-    except OSError:
-        return Finding(
-            "sound",
-            "limited",
-            "PortAudio is not installed; files and tones work",
-            "apt-get install libportaudio2",
-        )
-    devices = sounddevice.query_devices()
-    inputs = sum(device["max_input_channels"] > 0 for device in devices)
-    outputs = sum(device["max_output_channels"] > 0 for device in devices)
+def _sound(config: Config) -> Finding:
+    from greenroom.media.devices import look
+
+    found = look(fresh=True)
+    inputs = sum(device.inputs > 0 and not device.monitor for device in found.devices)
+    outputs = sum(device.outputs > 0 for device in found.devices)
+    if found.problem:
+        words, _, mend = found.problem.partition("; ")
+        return Finding("sound", "limited", f"{words}; files, tones and the browser page work", mend)
     if not inputs or not outputs:
         return Finding(
             "sound",
             "limited",
-            f"{inputs} microphones and {outputs} loudspeakers; files, tones and the browser page work",
-            "connect a sound card, or join from the browser page",
+            f"{count(inputs, 'microphone')}, {count(outputs, 'loudspeaker')}; files and the browser page work",
+            "connect what is missing, or join from the browser page",
         )
-    return Finding("sound", "ok", f"{inputs} microphones, {outputs} loudspeakers")
+    for direction, wish in ((Direction.INPUT, config.input), (Direction.OUTPUT, config.output)):
+        answer = NO_DEVICE if wish == NO_DEVICE else choose(found.devices, wish, direction)
+        if isinstance(answer, Unknown):
+            words, _, mend = answer.words.partition("; ")
+            return Finding("sound", "limited", f"the configured device: {words}", mend)
+    return Finding(
+        "sound",
+        "ok",
+        f"{count(inputs, 'microphone')}, {count(outputs, 'loudspeaker')} by {found.backend}; greenroom devices --check",
+    )
 
 
 def _ports(config: Config) -> Finding:

@@ -8,7 +8,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.cli import bench, operate, people
+from greenroom.cli import bench, netsim, operate, people, sound
 from greenroom.cli.output import Exit, exit_code, say_error
 from greenroom.errors import GreenroomError
 
@@ -25,12 +25,14 @@ app.command()(people.dash)
 app.command()(people.join)
 app.command()(people.rooms)
 app.command()(people.hands)
+app.command()(sound.devices)
 app.command()(operate.serve)
 app.command()(operate.token)
 app.command()(operate.doctor)
 app.add_typer(operate.types_app, name="types")
 app.add_typer(operate.config_app, name="config")
 app.add_typer(bench.app, name="bench")
+app.command()(netsim.netsim)
 
 
 @app.callback(invoke_without_command=True)

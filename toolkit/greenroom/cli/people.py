@@ -15,9 +15,10 @@ import typer
 from msgspec.structs import replace
 
 from greenroom.cli import access
-from greenroom.cli.config import Config, resolve
+from greenroom.cli.config import Config, Origin, Resolved, resolve
 from greenroom.cli.output import say, say_error, say_json, table
-from greenroom.errors import GreenroomError, Refused, Unreachable
+from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
+from greenroom.errors import GreenroomError, Malformed, Refused, Unreachable
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
 from greenroom.state.call import CallState
@@ -26,7 +27,7 @@ from greenroom.views.rooms import room_rows
 
 if TYPE_CHECKING:
     from greenroom.engine.call import Call
-    from greenroom.engine.client import Client
+    from greenroom.media.audio_session import AudioSession
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ServerOption = Annotated[str | None, typer.Option("--server", help="Address of the server.")]
@@ -44,12 +45,15 @@ def demo(
     screenshot: Annotated[
         Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
     ] = None,
+    input: InputOption = None,
+    output: OutputOption = None,
     json: Json = False,
 ) -> None:
     """Start a server, a room and people who talk, and open the dashboard on it. Nothing is kept."""
     from greenroom.lab.demo import DEMO_CID, Demo
 
-    config = resolve().config
+    resolved = resolve({"input": input, "output": output})
+    config = resolved.config
     alone = headless or json or (screenshot is None and not sys.stdout.isatty())
     if not json:
         say_error(
@@ -74,44 +78,43 @@ def demo(
             for who, heard in report.heard.items():
                 say(f"{who} heard {', '.join(heard) or 'nobody'}")
             return
-        from greenroom.engine.client import Client
-
-        client = Client(
-            running.url, token=running.host_token, name=config.name, allow_multiple_active_calls=True
-        )
-        _dashboard(client, DEMO_CID, screenshot)
+        config = replace(config, server=running.url, token=running.host_token)
+        _dashboard(replace(resolved, config=config), DEMO_CID, screenshot)
 
 
 def dash(
     room: Annotated[str | None, typer.Argument(metavar="[ROOM]", help="A room to enter at once.")] = None,
     server: ServerOption = None,
     name: NameOption = None,
+    input: InputOption = None,
+    output: OutputOption = None,
     screenshot: Annotated[
         Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
     ] = None,
 ) -> None:
     """Open the dashboard on a server that runs."""
-    config = resolve({"server": server, "name": name}).config
-    cid = None if room is None else parse_cid(room)
-    _dashboard(access.client(config, several=True), cid, screenshot, config)
+    resolved = resolve({"server": server, "name": name, "input": input, "output": output})
+    _dashboard(resolved, None if room is None else parse_cid(room), screenshot)
 
 
 def start() -> None:
     """What `greenroom` alone does: the dashboard on the configured server, or an offer to start one."""
-    config = resolve().config
+    resolved = resolve()
+    config = resolved.config
     if not sys.stdout.isatty() or not sys.stdin.isatty():
         say("greenroom needs a terminal for its dashboard; greenroom --help lists every command")
         return
-    client = access.client(config, several=True)
+    probe = access.client(config)
     try:
-        client.blocking.connect()
+        probe.blocking.connect()
     except Unreachable:
-        client.blocking.close()
         say(f"No server answers at {config.server}.")
         if typer.confirm("Start one here, for as long as the dashboard is open?", default=True):
-            _serve_and_dash(config)
+            _serve_and_dash(resolved)
         return
-    _dashboard(client, None, None, config)
+    finally:
+        probe.blocking.close()
+    _dashboard(resolved, None, None)
 
 
 def join(
@@ -129,11 +132,27 @@ def join(
         bool, typer.Option("--create", help="Make the room unless it is there, and go live.")
     ] = False,
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Leave after this long.")] = None,
+    input: InputOption = None,
+    output: OutputOption = None,
     json: Json = False,
 ) -> None:
-    """Be in a room without a dashboard: listen, play a file, record. Ends with the file, on Ctrl-C or with the room."""
-    config = resolve({"server": server, "name": name}).config
-    asyncio.run(_join(config, parse_cid(room), play, loop, record, create, seconds, json))
+    """Be in a room without a dashboard: listen, speak (--input), play a file, record.
+
+    Without --output the loudspeaker is used in a terminal. Ends with the file, on Ctrl-C or with the room.
+    """
+    if play is not None and input is not None:
+        raise Malformed("--play and --input both say what others hear; choose one")
+    if record is not None and output is not None:
+        raise Malformed("--record and --output both say where sound goes; choose one")
+    resolved = resolve({"server": server, "name": name, "input": input, "output": output})
+    with contextlib.ExitStack() as stack:
+        session = None
+        listens = output is not None or (record is None and sys.stdout.isatty())
+        if input is not None or listens:
+            session = stack.enter_context(
+                open_session(resolved, microphone=input is not None, speaker=listens)
+            )
+        asyncio.run(_join(resolved, parse_cid(room), play, loop, record, create, seconds, json, session))
 
 
 def rooms(
@@ -205,7 +224,7 @@ def hands(
 
 
 async def _join(
-    config: Config,
+    resolved: Resolved,
     cid: Cid,
     play: Path | None,
     loop: bool,
@@ -213,20 +232,25 @@ async def _join(
     create: bool,
     seconds: float | None,
     json: bool,
+    session: AudioSession | None,
 ) -> None:
     from greenroom.media.files import File
     from greenroom.media.sinks import WavFile
 
+    config = resolved.config
+    speaks = play is not None or resolved.origins["input"] is Origin.OPTION
     with contextlib.ExitStack() as stack:
         source = None if play is None else await asyncio.to_thread(File, play, loop=loop)
         sink = None if record is None else WavFile(record)
         for made in (source, sink):
             if made is not None:
                 stack.callback(made.close)
-        client = access.client(config, source=source, sink=sink)
+        client = access.client(config, source=source, sink=sink, devices=session)
         try:
+            if session is not None:
+                await asyncio.to_thread(expect_devices, session, resolved)
             async with client:
-                call = await client.join(cid, create=create, microphone=play is not None)
+                call = await client.join(cid, create=create, microphone=speaks)
                 if create and not (call.state.value.room and call.state.value.room.live):
                     await call.go_live()
                 if not json:
@@ -284,9 +308,10 @@ def _ask(ask: Callable[[], Awaitable[None]], config: Config) -> None:
         raise access.with_advice(error, config) from error
 
 
-def _serve_and_dash(config: Config) -> None:
+def _serve_and_dash(resolved: Resolved) -> None:
     from greenroom.hosting import start_server
 
+    config = resolved.config
     with start_server(
         host=config.host,
         port=config.port,
@@ -294,30 +319,33 @@ def _serve_and_dash(config: Config) -> None:
         database=config.database,
         media_workers=config.media_workers,
     ):
-        _dashboard(access.client(config, several=True), None, None, config)
+        _dashboard(resolved, None, None)
 
 
-def _dashboard(
-    client: Client, cid: Cid | None, screenshot: Path | None, config: Config | None = None
-) -> None:
+def _dashboard(resolved: Resolved, cid: Cid | None, screenshot: Path | None) -> None:
     from greenroom_tui.run import run_dashboard, screenshot_svg
 
-    try:
-        client.blocking.connect()
-        if screenshot is not None:
-            picture = screenshot_svg(client, cid, client.link)
-            screenshot.write_text(picture, encoding="utf-8")
-            say(f"saved {screenshot}")
-            return
-        if not sys.stdout.isatty():
-            raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
-        code = run_dashboard(client, cid, client.link)
-    except GreenroomError as error:
-        raise error if config is None else access.with_advice(error, config) from error
-    except OSError as error:
-        raise GreenroomError(f"cannot write {screenshot}: {error.strerror}") from None
-    finally:
-        client.blocking.close()
+    config = resolved.config
+    with contextlib.ExitStack() as stack:
+        session = None if screenshot is not None else stack.enter_context(open_session(resolved))
+        if session is not None and Origin.OPTION in (resolved.origins["input"], resolved.origins["output"]):
+            expect_devices(session, resolved)
+        client = access.client(config, devices=session, several=True)
+        stack.callback(client.blocking.close)
+        try:
+            client.blocking.connect()
+            if screenshot is not None:
+                picture = screenshot_svg(client, cid, client.link)
+                screenshot.write_text(picture, encoding="utf-8")
+                say(f"saved {screenshot}")
+                return
+            if not sys.stdout.isatty():
+                raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
+            code = run_dashboard(client, cid, client.link)
+        except GreenroomError as error:
+            raise access.with_advice(error, config) from error
+        except OSError as error:
+            raise GreenroomError(f"cannot write {screenshot}: {error.strerror}") from None
     if code:
         raise typer.Exit(code)
 

@@ -10,7 +10,7 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from types import TracebackType
 from typing import Any, Self
 
@@ -90,11 +90,11 @@ class AudioSession:
     """Real devices for any number of clients: `Client(…, devices=session)`.
 
     `input` and `output` are an index, a name or a part of one; empty means the system's default, "none" no device.
-    With `lenient`, a device that is not there at the start gives way to the default. What is chosen later, or lost and
-    found, is told in `state`. Make one for a process: PortAudio has one list of devices for all of it.
+    In a `lenient` direction, a device that is not there at the start gives way to the default. What is chosen later, or
+    lost and found, is told in `state`. Make one for a process: PortAudio has one list of devices for all of it.
     """
 
-    def __init__(self, *, input: str = "", output: str = "", lenient: bool = False) -> None:
+    def __init__(self, *, input: str = "", output: str = "", lenient: Collection[Direction] = ()) -> None:
         self.state: Observable[DevicesState] = Observable(
             DevicesState(microphone=Line(Direction.INPUT, input), speaker=Line(Direction.OUTPUT, output))
         )
@@ -278,7 +278,7 @@ class AudioSession:
                     self._follow_default(half)
             elif half.line.phase in (DevicePhase.LOST, DevicePhase.ABSENT):
                 half.retry_at = time.monotonic()
-            elif first and self._lenient and half.line.wish not in ("", NO_DEVICE):
+            elif first and half.direction in self._lenient and half.line.wish not in ("", NO_DEVICE):
                 answer = choose(self._found.devices, half.line.wish, half.direction)
                 if isinstance(answer, Unknown):
                     log.info("the remembered %s device is not there; taking the default", half.direction)

@@ -51,6 +51,19 @@ def device_words(before: DevicesState | None, after: DevicesState) -> tuple[str,
     return tuple(told)
 
 
+def level_words(line: Line, peak_dbfs: float) -> str:
+    """Return what a peak of `peak_dbfs` says about a microphone, with what to do about it."""
+    if not line.usable:
+        return "no microphone was tried"
+    if peak_dbfs <= -70.0:
+        return "nothing was heard: is it muted, or another one the right one?"
+    if peak_dbfs < -30.0:
+        return f"soft, {peak_dbfs:.0f} dBFS at most: come closer or turn it up"
+    if peak_dbfs > -1.0:
+        return f"too loud, {peak_dbfs:.0f} dBFS: turn it down"
+    return f"good, {peak_dbfs:.0f} dBFS at most"
+
+
 def _kind(line: Line) -> str:
     return "microphone" if line.direction is Direction.INPUT else "loudspeaker"
 

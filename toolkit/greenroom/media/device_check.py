@@ -1,0 +1,57 @@
+"""A look at levels before joining: is the microphone heard, does the loudspeaker play."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from greenroom.media.audio_session import AudioSession
+from greenroom.media.blocks import FRAME, FRAME_SECONDS
+from greenroom.media.dsp import SILENCE_DBFS, peak_dbfs, rising
+from greenroom.media.sources import Tone
+from greenroom.state.devices import DevicePhase, DevicesState
+
+CHIME_HZ = 660.0
+CHIME_DBFS = -24.0
+
+
+class SoundCheck(msgspec.Struct, frozen=True):
+    """`peak_dbfs`: the loudest sample of the microphone, -96.0 without one. `played`: whether a chime went out."""
+
+    devices: DevicesState
+    peak_dbfs: float
+    played: bool
+
+
+def check_sound(
+    session: AudioSession, seconds: float = 3.0, on_level: Callable[[float], None] | None = None
+) -> SoundCheck:
+    """Listen to the microphone for `seconds`, playing a soft chime meanwhile. `on_level` hears a peak in dBFS each 20 ms.
+
+    Blocks. The devices are those of `session`; the check has lines of its own and gives them back.
+    """
+    microphone, speaker = session.microphone(), session.speaker()
+    try:
+        state = session.wait_ready()
+        chime, loudest, played_frames = Tone(CHIME_HZ, CHIME_DBFS), SILENCE_DBFS, 0
+        deadline = time.monotonic()
+        for number in range(round(seconds / FRAME_SECONDS)):
+            peak = peak_dbfs(microphone.read(FRAME))
+            loudest = max(loudest, peak)
+            if on_level is not None:
+                on_level(peak)
+            if number < 25:
+                block = chime.read(FRAME)
+                edge = rising(FRAME) if number == 0 else 1.0 - rising(FRAME) if number == 24 else 1.0
+                if speaker.wanted_frames() is not None:
+                    speaker.write((block * edge).repeat(speaker.channels, axis=1))
+                    played_frames += FRAME
+            deadline += FRAME_SECONDS
+            time.sleep(max(0.0, deadline - time.monotonic()))
+        played = played_frames > 0 and session.state.value.speaker.phase is DevicePhase.RUNNING
+        return SoundCheck(state, round(loudest, 1), played)
+    finally:
+        microphone.close()
+        speaker.close()
