@@ -7,7 +7,8 @@ from typing import cast
 
 import pytest
 
-from greenroom.lab.netsim import UdpRelay, Weather
+from greenroom.lab.netsim import UdpRelay
+from greenroom.lab.weather import Weather
 
 
 class Ends(asyncio.DatagramProtocol):
@@ -72,3 +73,29 @@ async def test_jitter_reorders_and_repeats_repeat() -> None:
     assert set(arrived) == set(range(200))
     assert arrived != sorted(arrived)
     assert len(arrived) > 215
+
+
+async def test_after_a_change_of_address_the_server_answers_to_the_new_one() -> None:
+    loop = asyncio.get_running_loop()
+    seen: list[tuple[str, int]] = []
+
+    class Server(Ends):
+        def datagram_received(self, data: bytes, address: tuple[str, int]) -> None:
+            seen.append(address)
+            super().datagram_received(data, address)
+
+    back, _ = await loop.create_datagram_endpoint(lambda: Server(answers=True), local_addr=("127.0.0.1", 0))
+    tapped: list[bytes] = []
+    async with UdpRelay(*back.get_extra_info("sockname")) as relay:
+        relay.taps_up.append(tapped.append)
+        front, end = await loop.create_datagram_endpoint(Ends, remote_addr=("127.0.0.1", relay.port))
+        for number in (1, 2):
+            end.changed.clear()
+            front.sendto(str(number).encode())
+            await asyncio.wait_for(end.changed.wait(), 5.0)
+            await relay.change_address()
+        front.close()
+    back.close()
+    assert end.received == [1, 2]
+    assert len(set(seen)) == 2
+    assert tapped == [b"1", b"2"]

@@ -7,7 +7,8 @@ import asyncio
 import pytest
 
 from greenroom.engine.client import Client
-from greenroom.lab.netsim import CLEAR, RelayedBackend, Weather
+from greenroom.lab.netsim import RelayedBackend
+from greenroom.lab.weather import CLEAR, Weather
 from greenroom.media.sources import Tone
 from greenroom.policies.audio_config import AudioConfiguration
 from greenroom.state.call import CallStatistics, MediaPhase

@@ -6,64 +6,29 @@ Needs no root and no kernel module. A `RelayedBackend` puts one person's sound b
 from __future__ import annotations
 
 import asyncio
-import random
 import re
 import ssl
 from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
-import msgspec
-
 from greenroom.backends.sfu import SfuBackend, SfuSession
+from greenroom.lab.weather import CLEAR, Way, Weather
 from greenroom.protocol.ids import Cid
 
 _CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+ )(\S+) (\d+)( typ host.*)$", re.MULTILINE)
 
 
-class Weather(msgspec.Struct, frozen=True):
-    """What happens to datagrams on their way: shares of 0.0 to 1.0, delays in seconds.
-
-    `jitter_seconds` is the most that is added to the delay of each, which reorders them. Loss begins `after` so many
-    datagrams of that direction, so that a handshake can be kept out of it.
-    """
-
-    loss: float = 0.0
-    repeat: float = 0.0
-    delay_seconds: float = 0.0
-    jitter_seconds: float = 0.0
-    after: int = 0
-
-
-CLEAR = Weather()
-
-
-class _Way:
-    """One direction: decides, by its own seeded chance, when each datagram arrives."""
-
-    def __init__(self, weather: Weather, seed: str) -> None:
-        self.weather = weather
-        self.passed = 0
-        self.lost = 0
-        self._chance = random.Random(seed)
-
-    def send(self, deliver: Callable[[], None]) -> None:
-        self.passed += 1
-        weather, chance = self.weather, self._chance
-        lose, again, late = chance.random(), chance.random(), chance.random()
-        if self.passed > weather.after and lose < weather.loss:
-            self.lost += 1
-            return
-        for _ in range(2 if again < weather.repeat else 1):
-            delay = weather.delay_seconds + late * weather.jitter_seconds
-            if delay > 0.0:
-                asyncio.get_running_loop().call_later(delay, deliver)
-            else:
-                deliver()
+_MOST_CLIENTS = 256
+Tap = Callable[[bytes], None]
 
 
 class UdpRelay:
-    """Stands between clients and one UDP address. Enter it, and send to `port` instead."""
+    """Stands between clients and one UDP address. Enter it, and send to `port` instead.
+
+    `listen` is the port to take, 0 any free one. `taps_up` and `taps_down` are called with every datagram that comes,
+    before anything happens to it.
+    """
 
     def __init__(
         self,
@@ -73,10 +38,13 @@ class UdpRelay:
         up: Weather = CLEAR,
         down: Weather = CLEAR,
         seed: int = 1,
+        listen: int = 0,
     ) -> None:
-        self.up = _Way(up, f"up/{seed}")
-        self.down = _Way(down, f"down/{seed}")
-        self.port = 0
+        self.taps_up: list[Tap] = []
+        self.taps_down: list[Tap] = []
+        self.up = Way(up, f"up/{seed}")
+        self.down = Way(down, f"down/{seed}")
+        self.port = listen
         self._target = (host, port)
         self._front: asyncio.DatagramTransport | None = None
         self._backs: dict[tuple[str, int], asyncio.DatagramTransport] = {}
@@ -86,7 +54,7 @@ class UdpRelay:
     async def __aenter__(self) -> Self:
         loop = asyncio.get_running_loop()
         self._front, _ = await loop.create_datagram_endpoint(
-            lambda: _Receiver(self._from_client), local_addr=("127.0.0.1", 0)
+            lambda: _Receiver(self._from_client), local_addr=("127.0.0.1", self.port)
         )
         self.port = self._front.get_extra_info("sockname")[1]
         return self
@@ -104,30 +72,59 @@ class UdpRelay:
         self.up.weather = up or self.up.weather
         self.down.weather = down or self.down.weather
 
+    async def change_address(self) -> None:
+        """Let the server see every client at another address from now on, as when a phone leaves the wireless network."""
+        for address, before in tuple(self._backs.items()):
+            self._backs[address] = await self._back(address)
+            before.close()
+
     def _from_client(self, data: bytes, address: tuple[str, int]) -> None:
-        back = self._backs.get(address)
-        if back is not None:
-            self.up.send(lambda: back.sendto(data))
+        if address in self._backs:
+            self._send(self.up, self.taps_up, data, lambda: self._backs.get(address), None)
         elif address in self._opening:
             self._opening[address].append(data)
-        else:
+        elif len(self._backs) + len(self._opening) < _MOST_CLIENTS:
             self._opening[address] = [data]
             task = asyncio.get_running_loop().create_task(self._open(address))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _open(self, address: tuple[str, int]) -> None:
+        self._backs[address] = await self._back(address)
+        for data in self._opening.pop(address):
+            self._from_client(data, address)
+
+    async def _back(self, address: tuple[str, int]) -> asyncio.DatagramTransport:
         def from_server(data: bytes, _: tuple[str, int]) -> None:
-            front = self._front
-            if front is not None:
-                self.down.send(lambda: front.sendto(data, address))
+            self._send(self.down, self.taps_down, data, lambda: self._front, address)
 
         back, _ = await asyncio.get_running_loop().create_datagram_endpoint(
             lambda: _Receiver(from_server), remote_addr=self._target
         )
-        self._backs[address] = back
-        for data in self._opening.pop(address):
-            self._from_client(data, address)
+        return back
+
+    def _send(
+        self,
+        way: Way,
+        taps: list[Tap],
+        data: bytes,
+        where: Callable[[], asyncio.DatagramTransport | None],
+        to: tuple[str, int] | None,
+    ) -> None:
+        for tap in tuple(taps):
+            tap(data)
+
+        def deliver() -> None:
+            transport = where()
+            if transport is not None and not transport.is_closing():
+                transport.sendto(data, to)
+
+        loop = asyncio.get_running_loop()
+        for delay in way.plan(len(data), loop.time()):
+            if delay > 0.0:
+                loop.call_later(delay, deliver)
+            else:
+                deliver()
 
 
 class _Receiver(asyncio.DatagramProtocol):
