@@ -10,7 +10,16 @@ from msgspec.structs import replace
 from greenroom.protocol.call_types import AUDIO_ROOM
 from greenroom.protocol.ids import ADMIN, ANONYMOUS, GUEST, HOST, Cid, MessageId
 from greenroom.protocol.refusals import Reason
-from greenroom.protocol.requests import End, GetOrCreate, GoLive, Join, Leave, PostMessage, RaiseHand
+from greenroom.protocol.requests import (
+    DeleteMessage,
+    End,
+    GetOrCreate,
+    GoLive,
+    Join,
+    Leave,
+    PostMessage,
+    RaiseHand,
+)
 from greenroom.protocol.wire import (
     Answer,
     AnswerBody,
@@ -192,3 +201,27 @@ async def test_who_was_here_is_in_the_history(tmp_path: Path) -> None:
         left = connection.execute("SELECT count(*) FROM participations WHERE left_at IS NULL").fetchone()
     assert rows == {"ann": "restart", "bo": "left"}
     assert left == (0,)
+
+
+async def test_a_message_that_left_the_tail_can_still_be_deleted_and_its_text_is_erased(
+    tmp_path: Path,
+) -> None:
+    async with serving(tmp_path) as server, visiting(server.url) as visit:
+        ann = await visit.enter(token_for(tmp_path, "ann"))
+        await open_room(ann)
+        await ann.done(PostMessage("regretted"))
+        await ann.until(lambda: len(ann.room().chat) == 1)
+        regretted = ann.room().chat[0].id
+    with closing(sqlite3.connect(tmp_path / "greenroom.db")) as connection:
+        rows = [(CID, f"later{n}", "ann", "Ann", "later", 2.0) for n in range(150)]
+        connection.executemany(
+            'INSERT INTO messages (cid, id, "user", name, text, at) VALUES (?,?,?,?,?,?)', rows
+        )
+        connection.commit()
+    async with serving(tmp_path) as server, visiting(server.url) as visit:
+        ann = await visit.enter(token_for(tmp_path, "ann"))
+        await ann.done(Join())
+        assert regretted not in {message.id for message in ann.room().chat}
+        await ann.done(DeleteMessage(regretted))
+    with closing(sqlite3.connect(tmp_path / "greenroom.db")) as connection:
+        assert connection.execute("SELECT text FROM messages WHERE id = ?", (regretted,)).fetchone() == ("",)

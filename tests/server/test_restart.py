@@ -120,7 +120,7 @@ async def test_a_hand_is_kept_over_a_restart_until_its_owner_could_be_back(tmp_p
 async def test_what_was_acknowledged_is_there_however_the_server_ends(tmp_path: Path) -> None:
     acknowledged = 0
     port = 0
-    for attempt in range(3):
+    for attempt in range(2):
         async with child(tmp_path, port) as server, visiting(server.url) as visit:
             port = int(server.url.rpartition(":")[2])
             ann = await come_in(visit, server, "ann")

@@ -40,7 +40,7 @@ def decide_all(asked: list[tuple[Actor, Request]]) -> tuple[Room | None, list[Ro
 
 
 @given(steps)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_a_room_read_back_is_the_room_that_was_kept(asked: list[tuple[Actor, Request]]) -> None:
     async def read_back(changes: list[RowChange]) -> Room | None:
         with tempfile.TemporaryDirectory() as directory:

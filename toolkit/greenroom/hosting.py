@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import select
+import selectors
 import subprocess
 import sys
 import tempfile
@@ -178,12 +178,12 @@ def _read_line(descriptor: int, timeout_seconds: float) -> bytes:
     """Return the first line that arrives, or b"" when the other end closes or time is up."""
     deadline = time.monotonic() + timeout_seconds
     line = b""
-    while not line.endswith(b"\n"):
-        left = deadline - time.monotonic()
-        if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-            return b""
-        part = os.read(descriptor, 4096)
-        if not part:
-            return b""
-        line += part
+    with selectors.DefaultSelector() as selector:
+        selector.register(descriptor, selectors.EVENT_READ)
+        while not line.endswith(b"\n"):
+            left = deadline - time.monotonic()
+            part = os.read(descriptor, 4096) if left > 0 and selector.select(left) else b""
+            if not part:
+                return b""
+            line += part
     return line

@@ -32,6 +32,8 @@ from greenroom.protocol.room import LeaveReason, Room, may
 from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import CustomSignal, Emitted, MediaLost, Reaction, Signal, Typing, encode
 from greenroom.server.limits import (
+    ATTACHES_BURST,
+    ATTACHES_PER_SECOND,
     JOINS_BURST,
     JOINS_PER_SECOND,
     ROOM_SIGNALS_PER_SECOND,
@@ -91,6 +93,7 @@ class House:
         self._operations = Operations()
         self._running: dict[tuple[UserId, OpId], asyncio.Future[Refusal | None]] = {}
         self._joins = Buckets(JOINS_PER_SECOND, JOINS_BURST)
+        self._attaches = Buckets(ATTACHES_PER_SECOND, ATTACHES_BURST)
         self._signals = Buckets(SIGNALS_PER_SECOND, SIGNALS_PER_SECOND)
         self._room_signals = Buckets(ROOM_SIGNALS_PER_SECOND, ROOM_SIGNALS_PER_SECOND)
         self._epoch = 0
@@ -241,6 +244,8 @@ class House:
         here = None if room is None else room.participants.get(person.user)
         if hosted is None or here is None:
             return Refusal(Reason.NOT_JOINED, "join the room before connecting sound")
+        if not self._attaches.take(person.user, time.monotonic()):
+            return Refusal(Reason.RATE_LIMITED, "sound was connected too often; wait a few seconds")
         return await self.sound.attach(
             cid, person.user, here.number, offer, lambda: hosted.may_be_heard(person.user)
         )
