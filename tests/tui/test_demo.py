@@ -87,9 +87,9 @@ def test_a_person_hosts_the_demo_with_the_keys_alone(demo: Tmux) -> None:
     assert children
 
     demo.press("m")
-    demo.sees("microphone open")
+    demo.sees("m Close microphone")
     demo.press("m")
-    demo.sees("microphone closed")
+    demo.sees("m Open microphone", "microphone closed")
 
     demo.until(lambda text: "Hands · no hands" not in text and "g Grant hand" in text)
     demo.press("n")

@@ -65,7 +65,7 @@ class RoomScreen(RoomsideScreen):
             with Vertical(id="left"):
                 yield Stage(id="stage")
                 yield Chat(id="chat")
-                yield Input(id="write", placeholder="c to write", compact=True)
+                yield Input(id="write", placeholder="c to write", compact=True, select_on_focus=False)
             with Vertical(id="right"):
                 yield Hands(id="hands")
                 yield Audience(id="audience")
@@ -151,7 +151,7 @@ class RoomScreen(RoomsideScreen):
         self.query_one("#notice", Bar).show(
             (
                 Cell(" ● " if is_open else " × ", "good" if is_open else "dim"),
-                Cell(clean(microphone_words(call), 80), "plain" if is_open else "dim"),
+                Cell(clean(microphone_words(call), 200), "plain" if is_open else "dim"),
             ),
             self.notice_line(now) or picked,
         )
