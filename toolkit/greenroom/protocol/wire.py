@@ -433,6 +433,7 @@ FromServer = (
 )
 
 _encoder = msgspec.json.Encoder()
+_NOT_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 _from_client: msgspec.json.Decoder[FromClient] = msgspec.json.Decoder(FromClient)
 _from_server: msgspec.json.Decoder[FromServer] = msgspec.json.Decoder(FromServer)
@@ -467,11 +468,11 @@ def decode_from_server(raw: bytes | str) -> FromServer:
 def _depth(data: bytes) -> int:
     """Return how deep arrays and objects nest in `data`, brackets inside strings not counted."""
     depth = deepest = 0
-    for byte in _STRING.sub(b"", data):
+    for byte in _STRING.sub(b"", data).translate(None, _NOT_BRACKETS):
         if byte in b"[{":
             depth += 1
             deepest = max(deepest, depth)
-        elif byte in b"]}":
+        else:
             depth -= 1
     return deepest
 
