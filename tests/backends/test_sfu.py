@@ -40,7 +40,7 @@ def cid() -> str:
 
 async def cut(one: Client) -> None:
     """Cut the connection of a client as a network would."""
-    session = one._session
+    session = one._core.session
     assert isinstance(session, SfuSession)
     socket = session._socket
     assert socket is not None
@@ -117,7 +117,7 @@ async def test_who_was_sent_out_while_away_learns_it_on_coming_back(server: Serv
         hosting = await ann.join(cid, create=True)
         await hosting.go_live()
         listening = await ben.join(cid)
-        session = ben._session
+        session = ben._core.session
         assert isinstance(session, SfuSession)
         session._resume_token = "forgotten"
         await cut(ben)

@@ -9,6 +9,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from greenroom.backends.sfu import SfuSession
+from greenroom.engine.client import Client
 from greenroom.hosting import ServerProcess, start_server, start_server_async
 from greenroom.media.sources import Tone
 from greenroom.protocol.room import Room
@@ -38,6 +40,15 @@ def media_workers(process: ServerProcess) -> list[psutil.Process]:
     """Return the media workers of a server."""
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "greenroom.sfu" in " ".join(child.cmdline())]
+
+
+async def cut(one: Client) -> None:
+    """Cut the connection of a client as a network would."""
+    session = one._core.session
+    assert isinstance(session, SfuSession)
+    socket = session._socket
+    assert socket is not None
+    await one.engine.run(socket.close())
 
 
 async def test_a_killed_server_that_comes_back_finds_everybody_as_they_were(tmp_path: Path, cid: str) -> None:
@@ -121,9 +132,8 @@ async def test_losing_the_connection_keeps_the_wish_and_makes_no_ghosts(server: 
         await speaking.go_live()
         listening = await ben.join(cid)
         await hears(listening, server.ann)
-        session = ann._session
         for _ in range(3):
-            await ann.engine.run(session._socket.close())  # type: ignore[union-attr]  # as a network would
+            await cut(ann)
             await speaking.state.until(lambda call: call.phase is CallPhase.RECONNECTING, 5.0)
             await speaking.state.until(lambda call: call.phase is CallPhase.JOINED, 5.0)
         await listening.state.until(

@@ -145,7 +145,8 @@ class Observable(Generic[T]):
                 loop.call_soon_threadsafe(fail, error)
 
         with self.subscribe(look):
-            return await asyncio.wait_for(found, timeout_seconds)
+            async with asyncio.timeout(timeout_seconds):
+                return await found
 
     def _forget(self, subscription: Subscription) -> None:
         with self._lock:

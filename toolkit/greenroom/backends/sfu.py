@@ -270,7 +270,9 @@ class SfuSession:
         answered = self._pending.add(message)
         await self._send(message)
         try:
-            return await asyncio.wait_for(answered, ANSWER_SECONDS)
+            # Not `wait_for`: until Python 3.12 it forgets a cancellation that comes together with the answer.
+            async with asyncio.timeout(ANSWER_SECONDS):
+                return await answered
         except TimeoutError:
             raise Unreachable(f"{self._server} did not answer within {ANSWER_SECONDS:g} s") from None
         finally:

@@ -85,7 +85,7 @@ class Call:
     @on_engine
     async def leave(self) -> None:
         """Go; the room goes on. Twice is quiet."""
-        await self._client._leave(self._membership, None)
+        await self._client._core.leave(self._membership, None)
 
     @on_engine
     async def set_microphone(self, on: bool) -> None:
@@ -238,13 +238,13 @@ class Call:
             case SetMicrophone(on):
                 await self._membership.set_microphone(on)
             case Leave():
-                await self._client._leave(self._membership, None)
+                await self._client._core.leave(self._membership, None)
             case Join():
-                await self._client._join(self.cid)
+                await self._client._core.join(self.cid)
             case Reaction() | CustomSignal() | Typing():
-                self._client._session_open().emit(self.cid, request)
+                self._client._core.session_open().emit(self.cid, request)
             case _:
-                await self._client._session_open().do(self.cid, request)
+                await self._client._core.session_open().do(self.cid, request)
 
     async def people(self, text: str = "", *, limit: int = 50, after: int = 0) -> PeoplePage:
         """Return a page of everybody here, the unlisted included, in order of joining."""
@@ -287,7 +287,7 @@ class Call:
 
         It must be quick: it is called between the pulling and the mixing of sound.
         """
-        return self._client._tap(self._membership, heard)
+        return self._client._core.tap(self._membership, heard)
 
     # ---- waiting for things
 

@@ -74,8 +74,7 @@ class CallMedia:
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
         self._playout.remove(self._cid)
         await self._drop()
 
@@ -95,8 +94,8 @@ class CallMedia:
                 attempt += 1
                 self._wanted.clear()  # a death while connecting asked for this attempt's successor already
                 with contextlib.suppress(TimeoutError):
-                    delay = next_attempt(attempt, random.random())
-                    await asyncio.wait_for(self._wanted.wait(), delay)
+                    async with asyncio.timeout(next_attempt(attempt, random.random())):
+                        await self._wanted.wait()
                 self._wanted.set()
 
     async def _connect(self) -> None:

@@ -78,7 +78,7 @@ class EngineThread:
             future.cancel()
             raise
 
-    def call_soon(self, callback: Callable[[], None]) -> None:
+    def call_soon(self, callback: Callable[[], object]) -> None:
         """Run `callback` on the engine's loop soon; a closed engine forgets it."""
         loop = self._loop
         if loop is None:
