@@ -37,14 +37,6 @@ class _Tolerant:
             pass
 
 
-def _apart(stream: TextIO) -> TextIO:
-    """Return `stream` on a descriptor of its own: what is written to descriptor 2 goes astray while a sound device opens."""
-    try:
-        return open(os.dup(stream.fileno()), "w", encoding=stream.encoding, errors=stream.errors, newline="")
-    except (OSError, ValueError):
-        return stream
-
-
 class TerminalDriver(LinuxDriver):
     """Textual's driver, which would hang or die noisily when its terminal is gone; this one ends the dashboard."""
 
@@ -54,7 +46,7 @@ class TerminalDriver(LinuxDriver):
         if sys.__stdout__ is not None and not self._file_is_terminal() and sys.__stdout__.isatty():
             self._file = sys.__stdout__
         if self._file is not None:
-            self._file = cast(TextIOWrapper, _Tolerant(_apart(self._file)))
+            self._file = cast(TextIOWrapper, _Tolerant(self._file))
 
     def _file_is_terminal(self) -> bool:
         return self._file is not None and self._file.isatty()

@@ -70,7 +70,7 @@ def _opus(_config: Config) -> Finding:
 def _sound(config: Config) -> Finding:
     from greenroom.media.devices import look
 
-    found = look(fresh=True)
+    found = look()
     inputs = sum(device.inputs > 0 and not device.monitor for device in found.devices)
     outputs = sum(device.outputs > 0 for device in found.devices)
     if found.problem:

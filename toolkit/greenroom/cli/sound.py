@@ -15,6 +15,7 @@ from greenroom.cli.config import Origin, Resolved, resolve
 from greenroom.cli.output import Exit, say, say_error, say_json, table
 from greenroom.errors import AudioUnavailable
 from greenroom.media.device_memory import Remembered, recall, remember
+from greenroom.media.native_words import without_native_words
 from greenroom.state.devices import (
     NO_DEVICE,
     Device,
@@ -57,7 +58,7 @@ def devices(
 
     resolved = resolve({"input": input, "output": output})
     wishes = wished(resolved)
-    found = look(fresh=True)
+    found = look()
     wishes = Remembered(
         input=_named(found.devices, wishes.input, Direction.INPUT, expected=bool(input)),
         output=_named(found.devices, wishes.output, Direction.OUTPUT, expected=bool(output)),
@@ -71,7 +72,7 @@ def devices(
         speaker=Line(Direction.OUTPUT, wishes.output),
     )
     if check:
-        with AudioSession(input=wishes.input, output=wishes.output) as session:
+        with without_native_words(), AudioSession(input=wishes.input, output=wishes.output) as session:
             checked = check_sound(session, on_level=None if json else _show_level)
         state = checked.devices
         if not json:
@@ -147,11 +148,14 @@ def open_session(
 
     wishes = wished(resolved)
     remembered = {direction for direction in Direction if resolved.origins[direction.value] is Origin.DEFAULT}
-    with AudioSession(
-        input=wishes.input if microphone else NO_DEVICE,
-        output=wishes.output if speaker else NO_DEVICE,
-        lenient=remembered,
-    ) as session:
+    with (
+        without_native_words(),
+        AudioSession(
+            input=wishes.input if microphone else NO_DEVICE,
+            output=wishes.output if speaker else NO_DEVICE,
+            lenient=remembered,
+        ) as session,
+    ):
         yield session
 
 

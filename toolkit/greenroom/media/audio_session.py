@@ -268,7 +268,7 @@ class AudioSession:
 
     def _look(self, first: bool = False) -> None:
         """List the devices; one that is gone is let go of, one that came back is opened."""
-        self._found = devices.look(fresh=first)
+        self._found = devices.look()
         for half in self._halves.values():
             if half.device is not None and half.stream is not None:
                 answer = choose(self._found.devices, half.device.key, half.direction)

@@ -38,13 +38,11 @@ class Found(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
-def look(*, fresh: bool = False) -> Found:
-    """Return what there is at this moment, without touching the streams of this process. Takes 50 to 500 ms.
-
-    `fresh`: PortAudio begins only now in this process, so that its own list is as good as a child's.
-    """
+def look() -> Found:
+    """Return what there is at this moment, without touching the streams of this process. Takes 50 to 500 ms."""
     pulse = pulse_devices()
-    own = own_devices() if fresh or pulse is not None else _listed_by_child()
+    begins_now = "sounddevice" not in sys.modules  # then our own list is as good as a child's
+    own = own_devices() if begins_now or pulse is not None else _listed_by_child()
     if pulse is None:
         return own
     if not own.devices or not any(device.name == _PULSE for device in own.devices):
@@ -101,9 +99,8 @@ def begin_anew() -> None:
     """Let PortAudio look again. Every stream of this process must be closed before. Raises `AudioUnavailable`."""
     sound = _sounddevice()
     try:
-        with _without_native_words():
-            sound._terminate()
-            sound._initialize()
+        sound._terminate()
+        sound._initialize()
     except sound.PortAudioError as error:
         raise AudioUnavailable(f"the sound system did not start again ({_words(error)})") from None
 
@@ -140,7 +137,7 @@ class Stream:
             "finished_callback": self._finished,
         }
         try:
-            with _pulse_target(device, direction), _without_native_words():
+            with _pulse_target(device, direction):
                 if direction is Direction.INPUT:
                     heard = cast(Callable[[Block], None], on_block)
                     self._stream = sound.InputStream(callback=self._capture(heard), **options)
@@ -159,7 +156,7 @@ class Stream:
         if self._closing:
             return
         self._closing = True
-        with contextlib.suppress(_sounddevice().PortAudioError), _without_native_words():
+        with contextlib.suppress(_sounddevice().PortAudioError):
             self._stream.abort(ignore_errors=True)
             self._stream.close(ignore_errors=True)
 
@@ -252,30 +249,10 @@ def _pulse_target(device: Device, direction: Direction) -> Iterator[None]:
             os.environ[variable] = before
 
 
-@contextlib.contextmanager
-def _without_native_words() -> Iterator[None]:
-    """Keep what ALSA and PortAudio print on standard error from a person's screen."""
-    try:
-        saved = os.dup(2)
-    except OSError:
-        yield
-        return
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
-        os.close(nowhere)
-
-
 def _words(error: Exception) -> str:
     words: Sequence[object] = error.args
     return str(words[0]).partition(" [")[0] if words else type(error).__name__
 
 
 if __name__ == "__main__":
-    with _without_native_words():
-        listed = own_devices()
-    sys.stdout.buffer.write(msgspec.json.encode(listed))
+    sys.stdout.buffer.write(msgspec.json.encode(own_devices()))

@@ -1,0 +1,203 @@
+"""Real devices of a private sound system, real engines in processes of their own, and the real server between them."""
+
+from __future__ import annotations
+
+import secrets
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from greenroom.hosting import ServerProcess, start_server
+from greenroom.media.blocks import RATE_HZ
+from greenroom.media.dsp import SILENCE_DBFS, level_dbfs, tone_dbfs
+from tests.media.device_person import Orders, Seen
+from tests.media.virtual_sound import (
+    LOUDSPEAKER,
+    MICROPHONE,
+    VirtualSound,
+    require_sound,
+    wait_until,
+)
+
+pytestmark = pytest.mark.live
+TONE_HZ = 500
+PROJECT = Path(__file__).parents[2]
+
+
+class Person:
+    """An engine with devices, in a process of its own."""
+
+    def __init__(self, sound: VirtualSound) -> None:
+        self.seen = Seen()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "tests.media.device_person"],
+            cwd=PROJECT,
+            env=sound.environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # what ALSA says when a device goes
+            text=True,
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def begin(self, orders: Orders) -> None:
+        assert self._process.stdin is not None
+        self._process.stdin.write(msgspec.json.encode(orders).decode() + "\n")
+        self._process.stdin.flush()
+
+    def until(self, true: Callable[[Seen], bool], timeout_seconds: float, what: str) -> Seen:
+        found: list[Seen] = []
+
+        def look() -> bool:
+            now = self.seen
+            if true(now):
+                found.append(now)
+            return bool(found)
+
+        try:
+            wait_until(look, timeout_seconds, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; last seen: {self.seen}") from None
+        return found[0]
+
+    def end(self) -> Seen:
+        assert self._process.stdin is not None
+        self._process.stdin.close()
+        try:
+            assert self._process.wait(10.0) == 0
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._reader.join(5.0)
+        return self.seen
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                self.seen = msgspec.json.decode(line, type=Seen)
+
+
+class Scene:
+    """Ann speaks into the virtual microphone, Bob listens at the virtual loudspeaker, the server lies between."""
+
+    def __init__(self, sound: VirtualSound, server: ServerProcess) -> None:
+        self.sound = sound
+        cid = f"audio_room:{secrets.token_hex(6)}"
+        self.ann, self.bob = Person(sound), Person(sound)
+        self.ann.begin(Orders(server.url, server.mint("ann", "Ann"), cid, MICROPHONE, "none", True))
+        self.ann.until(lambda ann: ann.open, 20.0, "Ann's microphone is open")
+        self.bob.begin(Orders(server.url, server.mint("bob", "Bob"), cid, "none", LOUDSPEAKER, False))
+        self.bob.until(
+            lambda bob: bob.speaker == "running" and bob.media == "connected", 20.0, "Bob's loudspeaker runs"
+        )
+        sound.speak(TONE_HZ)
+
+    def assert_heard(self, timeout_seconds: float = 6.0) -> None:
+        """The tone of the microphone comes out of the loudspeaker at the level it went in (−6 dB of module-sine's own)."""
+        heard: list[float] = []
+
+        def tone() -> bool:
+            block = self.sound.heard()
+            heard.append(tone_dbfs(block, TONE_HZ))
+            return heard[-1] > -20.0 and tone_dbfs(block, 733) < heard[-1] - 25.0
+
+        try:
+            wait_until(tone, timeout_seconds, "Ann's tone is heard at Bob's loudspeaker")
+        except AssertionError as error:
+            raise AssertionError(f"{error}: {heard} dBFS; {self.ann.seen}; {self.bob.seen}") from None
+
+
+@pytest.fixture(scope="module")
+def sound() -> Iterator[VirtualSound]:
+    require_sound()
+    sound = VirtualSound()
+    try:
+        sound.start()
+        yield sound
+    finally:
+        sound.close()
+
+
+@pytest.fixture(scope="module")
+def scene(sound: VirtualSound, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scene]:
+    with start_server(data_dir=str(tmp_path_factory.mktemp("server"))) as server:
+        scene = Scene(sound, server)
+        try:
+            yield scene
+        finally:
+            scene.ann.end()
+            scene.bob.end()
+
+
+def test_what_is_said_into_a_microphone_is_heard_at_another_persons_loudspeaker(scene: Scene) -> None:
+    scene.assert_heard()
+    assert level_dbfs(scene.sound.heard("other", 0.2)) == SILENCE_DBFS
+
+
+def test_a_microphone_that_is_unplugged_is_closed_with_the_reason_and_opens_when_it_is_back(
+    scene: Scene,
+) -> None:
+    scene.sound.unplug("mic")
+    gone = scene.ann.until(lambda ann: not ann.open, 3.0, "the microphone is closed")
+    assert gone.microphone == "lost"
+    assert MICROPHONE in gone.closed_because
+    assert "unplugged" in gone.closed_because
+    assert gone.media == "connected"
+    scene.sound.plug_microphone()
+    scene.ann.until(lambda ann: ann.open and ann.microphone == "running", 4.0, "the microphone is open again")
+    scene.assert_heard()
+
+
+def test_a_loudspeaker_that_is_unplugged_is_not_replaced_by_another_and_plays_when_it_is_back(
+    scene: Scene,
+) -> None:
+    scene.sound.unplug("spk")
+    gone = scene.bob.until(lambda bob: bob.speaker == "lost", 3.0, "the loudspeaker is lost")
+    assert LOUDSPEAKER in gone.speaker_reason
+    assert gone.media == "connected"
+    assert level_dbfs(scene.sound.heard("other", 0.3)) == SILENCE_DBFS
+    scene.sound.plug_loudspeaker()
+    scene.bob.until(lambda bob: bob.speaker == "running", 4.0, "the loudspeaker is back")
+    scene.assert_heard()
+
+
+def test_a_device_that_stands_still_is_noticed_within_half_a_second(scene: Scene) -> None:
+    scene.sound.pactl("suspend-source", "mic", "1")
+    scene.sound.pactl("suspend-sink", "spoken", "1")
+    began = time.monotonic()
+    still = scene.ann.until(lambda ann: ann.microphone == "stalled", 3.0, "the stall is noticed")
+    assert time.monotonic() - began < 1.5
+    assert "stands still" in still.microphone_reason
+    scene.sound.pactl("suspend-sink", "spoken", "0")
+    scene.sound.pactl("suspend-source", "mic", "0")
+    scene.ann.until(lambda ann: ann.open and ann.microphone == "running", 4.0, "sound passes again")
+    scene.assert_heard()
+
+
+def test_calls_outlive_the_sound_server(scene: Scene) -> None:
+    scene.sound.kill()
+    lost = scene.ann.until(lambda ann: ann.microphone == "lost", 3.0, "the microphone is lost")
+    assert not lost.open
+    assert lost.media == "connected"
+    scene.bob.until(lambda bob: bob.speaker == "lost", 3.0, "the loudspeaker is lost")
+    scene.sound.start()
+    scene.sound.speak(TONE_HZ)
+    scene.ann.until(lambda ann: ann.open and ann.microphone == "running", 10.0, "the microphone is back")
+    scene.bob.until(lambda bob: bob.speaker == "running", 10.0, "the loudspeaker is back")
+    scene.assert_heard()
+
+
+def test_callbacks_are_short_and_the_hand_over_keeps_up(scene: Scene) -> None:
+    scene.assert_heard()
+    heard = scene.sound.heard("spk", 1.0)
+    assert len(heard) == RATE_HZ
+    quietest = min(level_dbfs(heard[at : at + 480]) for at in range(0, RATE_HZ, 480))
+    assert quietest > level_dbfs(heard) - 6.0, "there is a hole in what is played"
