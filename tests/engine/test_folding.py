@@ -67,13 +67,13 @@ def test_losing_the_room_for_a_moment_keeps_the_wish() -> None:
     assert wish_after(True, ME, room(), None)
 
 
-def test_a_newcomer_is_news_and_a_listener_who_becomes_known_is_not() -> None:
+def test_a_newcomer_is_news_and_a_listener_who_is_named_later_is_not() -> None:
     new, known = (
         Participant(UserId("ben"), "Ben", 9, USER, 0.0),
         Participant(UserId("cal"), "Cal", 1, USER, 0.0),
     )
     call = CallState(cid=CID, me=ME)
-    _, lines = with_events(call, room(), (ParticipantShown(new), ParticipantShown(known)), 5.0)
+    _, lines = with_events(call, room(), (ParticipantJoined(new), ParticipantShown(known)), 5.0)
     assert [line.text for line in lines] == ["Ben came in"]
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from greenroom.media.statistics import MediaStatistics
-from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantShown
+from greenroom.protocol.events import Event, MicrophoneChanged
 from greenroom.protocol.evolve import evolve
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
@@ -45,7 +45,7 @@ def with_events(
     lines: list[LogLine] = []
     room = before
     for event in events:
-        words = event_words(event, room) or _newcomer(event, room)
+        words = event_words(event, room)
         if words is not None:
             lines.append(LogLine(now, words, call.cid))
         notice = notice_words(event, room, call.me)
@@ -53,14 +53,6 @@ def with_events(
             call = with_notice(call, *notice, now)
         room = evolve(room, event)
     return call, tuple(lines)
-
-
-def _newcomer(event: Event, room: Room | None) -> str | None:
-    """A listener is shown when they come in, or later when a hand makes them known: only the first is news."""
-    if not isinstance(event, ParticipantShown) or room is None:
-        return None
-    known = (person.number for person in room.participants.values())
-    return f"{event.participant.name} came in" if event.participant.number > max(known, default=0) else None
 
 
 def wish_after(

@@ -204,19 +204,16 @@ def _join(room: Room, who: Actor, now: float) -> Decision:
     limit = room.settings.limits.max_participants
     if limit and len(room.participants) >= limit and not _may(room, who, Capability.UPDATE):
         return refuse(Reason.FULL, f"this room is full: it admits {limit} people")
-    return Accepted(
-        (
-            ParticipantJoined(
-                Participant(
-                    user=who.user,
-                    name=_name(room, who),
-                    number=room.next_number,
-                    role=role_of(room, who.user, who.role) if who.role != ADMIN else ADMIN,
-                    joined_at=now,
-                )
-            ),
-        )
+    participant = Participant(
+        user=who.user,
+        name=_name(room, who),
+        number=room.next_number,
+        role=role_of(room, who.user, who.role) if who.role != ADMIN else ADMIN,
+        joined_at=now,
+        listed=room.listed < room.settings.limits.named_listeners
+        and not _may(room, who, Capability.SEND_AUDIO),
     )
+    return Accepted((ParticipantJoined(participant),))
 
 
 def _name(room: Room, who: Actor) -> str:

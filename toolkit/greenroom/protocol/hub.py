@@ -114,7 +114,9 @@ class RoomHub:
             len(room.participants),
             sum(participant.role == ANONYMOUS for participant in room.participants.values()),
         )
-        if counts == room.counts or abs(now - self._counted_at) < COUNTS_EVERY_SECONDS:  # a clock may be set back
+        if (
+            counts == room.counts or abs(now - self._counted_at) < COUNTS_EVERY_SECONDS
+        ):  # a clock may be set back
             return None
         self._counted_at = now
         return self.apply((CountsChanged(counts),))
