@@ -43,3 +43,45 @@ def forward(
     say(
         f"a listener costs {report.setup_cpu_ms_per_peer:.2f} ms of CPU to connect and {report.rss_kib_per_peer:.0f} KiB"
     )
+
+
+@app.command()
+def quality(
+    loss: Annotated[float, typer.Option(min=0.0, max=0.9, help="Share of packets a listener loses.")] = 0.2,
+    burst: Annotated[float, typer.Option(min=1.0, max=100.0, help="Mean length of a run of loss.")] = 1.0,
+    profile: Annotated[str, typer.Option(help="The speaker's profile.")] = "broadcaster",
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Let three listeners lose packets of real speech, and score what they hear (PESQ, STOI)."""
+    from greenroom.lab import bench_quality
+    from greenroom.policies.audio_config import profile_named
+
+    if not json:
+        say_error("speaking to three listeners for about 20 s …")
+    report = bench_quality.run(loss, burst, profile_named(profile))
+    if json:
+        say_json(report)
+        return
+    say(f"PESQ {report.pesq:.2f}, STOI {report.stoi:.3f} at {loss:.0%} loss in runs of {burst:g}")
+    say(f"{report.concealed:.1%} of what was played was made up; {report.kbps:.0f} kb/s to a listener")
+
+
+@app.command()
+def latency(
+    profile: Annotated[str, typer.Option(help="The speaker's profile.")] = "broadcaster",
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Measure the way from a source to a sink, engine to engine through a server, and again after a lost packet."""
+    from greenroom.lab import bench_latency
+    from greenroom.policies.audio_config import profile_named
+
+    if not json:
+        say_error("listening for clicks for about 20 s …")
+    report = bench_latency.run(profile_named(profile))
+    if json:
+        say_json(report)
+        return
+    say(
+        f"{report.click_to_click_ms.median:.0f} ms from source to sink, 95 % within {report.click_to_click_ms.p95:.0f} ms"
+    )
+    say(f"{report.after_one_loss_ms:.0f} ms after a single lost packet")

@@ -43,12 +43,16 @@ CLEAR = Weather()
 
 
 class Way:
-    """One direction. `passed` counts what came, `lost` what went no further; the same seed decides the same way."""
+    """One direction. `passed` counts what came, `lost` what went no further; the same seed decides the same way.
+
+    `lose_next` is how many more are lost, whatever the weather.
+    """
 
     def __init__(self, weather: Weather, seed: str) -> None:
         self.weather = weather
         self.passed = 0
         self.lost = 0
+        self.lose_next = 0
         self._chance = random.Random(seed)
         self._in_burst = False
         self._busy_until = 0.0
@@ -61,6 +65,10 @@ class Way:
         self.passed += 1
         weather, chance = self.weather, self._chance
         lose, again, late, back = chance.random(), chance.random(), chance.random(), chance.random()
+        if self.lose_next:
+            self.lose_next -= 1
+            self.lost += 1
+            return ()
         if self.passed > weather.after and self._loses(lose):
             self.lost += 1
             return ()
