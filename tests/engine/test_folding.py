@@ -15,7 +15,13 @@ from greenroom.engine.folding import (
 )
 from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
 from greenroom.protocol.call_types import AUDIO_ROOM
-from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantShown, PermissionsChanged
+from greenroom.protocol.events import (
+    Event,
+    MicrophoneChanged,
+    ParticipantJoined,
+    ParticipantShown,
+    PermissionsChanged,
+)
 from greenroom.protocol.evolve import fold
 from greenroom.protocol.ids import HOST, USER, Cid, UserId
 from greenroom.protocol.permissions import Capability
