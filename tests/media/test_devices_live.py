@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
 import sys
@@ -16,6 +17,7 @@ import pytest
 from greenroom.hosting import ServerProcess, start_server
 from greenroom.media.blocks import RATE_HZ
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs, tone_dbfs
+from tests.cli.program import COMMAND, Ran
 from tests.media.device_person import Orders, Seen
 from tests.media.virtual_sound import (
     LOUDSPEAKER,
@@ -90,7 +92,8 @@ class Scene:
 
     def __init__(self, sound: VirtualSound, server: ServerProcess) -> None:
         self.sound = sound
-        cid = f"audio_room:{secrets.token_hex(6)}"
+        self.server = server
+        cid = self.cid = f"audio_room:{secrets.token_hex(6)}"
         self.ann, self.bob = Person(sound), Person(sound)
         self.ann.begin(Orders(server.url, server.mint("ann", "Ann"), cid, MICROPHONE, "none", True))
         self.ann.until(lambda ann: ann.open, 20.0, "Ann's microphone is open")
@@ -113,6 +116,21 @@ class Scene:
             wait_until(tone, timeout_seconds, "Ann's tone is heard at Bob's loudspeaker")
         except AssertionError as error:
             raise AssertionError(f"{error}: {heard} dBFS; {self.ann.seen}; {self.bob.seen}") from None
+
+
+def command(sound: VirtualSound, folder: Path, *arguments: str, **settings: str) -> Ran:
+    """Run the command line inside `sound`, with its settings in `folder`."""
+    environment = {
+        **sound.environment,
+        "GREENROOM_CONFIG": str(folder / "config.toml"),
+        "GREENROOM_DATA": str(folder / "data"),
+        "GREENROOM_NAME": "Cat",
+        **settings,
+    }
+    done = subprocess.run(
+        [*COMMAND, *arguments], env=environment, capture_output=True, text=True, timeout=40.0, check=False
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +158,48 @@ def scene(sound: VirtualSound, tmp_path_factory: pytest.TempPathFactory) -> Iter
 def test_what_is_said_into_a_microphone_is_heard_at_another_persons_loudspeaker(scene: Scene) -> None:
     scene.assert_heard()
     assert level_dbfs(scene.sound.heard("other", 0.2)) == SILENCE_DBFS
+
+
+def test_devices_are_listed_tried_and_remembered_from_the_command_line(scene: Scene, tmp_path: Path) -> None:
+    listed = command(scene.sound, tmp_path, "devices", "--json").out
+    numbers = {device["name"]: device["index"] for device in json.loads(listed)["available"]}
+    assert {MICROPHONE, LOUDSPEAKER} <= numbers.keys()
+    tried = command(
+        scene.sound, tmp_path, "devices", "--check", "--json",
+        "--input", str(numbers[MICROPHONE]), "--output", "test_loud",
+    )  # fmt: skip
+    assert tried.code == 0, tried.err
+    assert json.loads(tried.out)["peak_dbfs"] > -30.0
+    assert json.loads(tried.out)["played"] is True
+    remembered = json.loads((tmp_path / "devices.json").read_text())
+    assert remembered == {"input": MICROPHONE, "output": "test_loud"}
+    shown = command(scene.sound, tmp_path, "devices").out.splitlines()
+    assert {line.split()[1] for line in shown if "chosen" in line} == {MICROPHONE, LOUDSPEAKER}
+    refused = command(scene.sound, tmp_path, "join", "nowhere", "--input", "banjo")
+    assert (refused.code, len(refused.err.splitlines())) == (1, 1)
+    assert "banjo" in refused.err
+    assert json.loads((tmp_path / "devices.json").read_text()) == remembered
+
+
+def test_somebody_who_joins_from_the_command_line_speaks_and_hears_through_devices(
+    scene: Scene, tmp_path: Path
+) -> None:
+    token = scene.server.mint("cat", "Cat")
+    settings = {"GREENROOM_SERVER": scene.server.url, "GREENROOM_TOKEN": token}
+    joined = command(
+        scene.sound,
+        tmp_path,
+        "join",
+        scene.cid,
+        "--output",
+        LOUDSPEAKER,
+        "--seconds",
+        "4",
+        "--json",
+        **settings,
+    )
+    assert joined.code == 0, joined.err
+    assert json.loads(joined.out)["heard_seconds"]["ann"] > 1.0
 
 
 def test_a_microphone_that_is_unplugged_is_closed_with_the_reason_and_opens_when_it_is_back(

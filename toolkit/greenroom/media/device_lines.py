@@ -11,7 +11,9 @@ from greenroom.media.dsp import SILENCE_DBFS, crossfade, ending, level_dbfs, ris
 from greenroom.media.ring import SampleRing
 
 _HELD_FRAMES = 10 * FRAME
-_SPARE_FRAMES = FRAME // 2  # a read takes 20 ms, callbacks bring 10
+_TOLERATED_FRAMES = FRAME // 8
+_SPARE_FRAMES = FRAME // 2 + _TOLERATED_FRAMES  # callbacks bring 10 ms, and may come just after a read
+_SPARE_STEP_FRAMES = FRAME // 2
 _SPARE_AT_MOST_FRAMES = 2 * FRAME
 _WINDOW_READS = 50
 _JUMP_FRAMES = 3 * FRAME
@@ -23,7 +25,7 @@ _AHEAD_STEP_FRAMES = FRAME // 2
 class DeviceMicrophone:
     """What a microphone hears, for one reader. Silence, after a fade, while no device feeds it.
 
-    The device and the reader have clocks of their own. The ring between them is kept near 10 ms beyond what a read
+    The device and the reader have clocks of their own. The ring between them is kept near 12 ms beyond what a read
     takes (10 more after each time that was too little, 40 at most): by one sample in 960 while that is enough, by a
     cross-fade where 60 ms too much have piled up.
     """
@@ -93,7 +95,7 @@ class DeviceMicrophone:
     def _run_dry(self, frames: int, held: int) -> Block:
         self._filling = True
         self.underruns += 1
-        self._spare_frames = min(self._spare_frames + _SPARE_FRAMES, _SPARE_AT_MOST_FRAMES)
+        self._spare_frames = min(self._spare_frames + _SPARE_STEP_FRAMES, _SPARE_AT_MOST_FRAMES)
         if held >= 2:
             block = self._ring.read(frames)
             block[:held] *= 1.0 - rising(held)
@@ -109,9 +111,7 @@ class DeviceMicrophone:
         if self._reads >= _WINDOW_READS:
             error = self._lowest - self._spare_frames
             self._reset_window()
-            self._correct_frames = (
-                1 if error > _SPARE_FRAMES // 2 else -1 if error < -_SPARE_FRAMES // 2 else 0
-            )
+            self._correct_frames = 1 if error > _TOLERATED_FRAMES else -1 if error < -_TOLERATED_FRAMES else 0
 
     def _reset_window(self) -> None:
         self._lowest = _HELD_FRAMES

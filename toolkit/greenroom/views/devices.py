@@ -26,7 +26,7 @@ def device_rows(state: DevicesState) -> tuple[DeviceRow, ...]:
 
 
 def line_words(line: Line) -> str:
-    """Return what became of one direction: `microphone: Blue Yeti`, `loudspeaker: lost, 'HDMI' was unplugged`."""
+    """Return what became of one direction: `microphone: Blue Yeti`, or the reason why there is none."""
     kind = _kind(line)
     if line.phase is DevicePhase.RUNNING:
         return f"{kind}: {line.device}"
@@ -34,7 +34,7 @@ def line_words(line: Line) -> str:
         return f"{kind}: opening {line.device}"
     if line.phase is DevicePhase.OFF:
         return f"{kind}: none was chosen" if line.wish == NO_DEVICE else f"{kind}: not in use"
-    return f"{kind}: {line.phase}, {line.reason}"
+    return line.reason
 
 
 def device_words(before: DevicesState | None, after: DevicesState) -> tuple[str, ...]:
@@ -48,7 +48,7 @@ def device_words(before: DevicesState | None, after: DevicesState) -> tuple[str,
         if was == (new.phase, new.device) or new.phase in (DevicePhase.OFF, DevicePhase.OPENING):
             continue
         told.append(line_words(new))
-    return tuple(told)
+    return tuple(dict.fromkeys(told))  # one missing sound system is missing once
 
 
 def level_words(line: Line, peak_dbfs: float) -> str:
