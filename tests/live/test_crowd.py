@@ -1,4 +1,4 @@
-"""One room with 195 light clients and four engines: everybody hears the speakers, and nobody else is heard."""
+"""One room with 195 light clients, four engines and a browser: everybody hears the speakers, nobody else is heard."""
 
 from __future__ import annotations
 
@@ -22,8 +22,10 @@ from greenroom.protocol.wire import FromServer, Happened, Snapshot
 from greenroom.server.tokens import load_keys, mint
 from tests.backends.places import Server, client
 from tests.live.listening import assert_tone, hears, until
+from tests.page.chromium import launched
+from tests.page.visitor import visitor
 
-pytestmark = pytest.mark.live
+pytestmark = [pytest.mark.live, pytest.mark.browser]
 
 LIGHT = 195
 AT_ONCE = 10
@@ -78,7 +80,7 @@ async def test_a_full_room_hears_its_speakers(place: Server, tmp_path: Path, cid
     try:
         calls["ann"] = await engines["ann"].join(cid, create=True, microphone=True)
         await calls["ann"].go_live()
-        async with Crowd(lights) as crowd:
+        async with Crowd(lights) as crowd, launched() as browser, visitor(browser) as guest:
 
             async def enter(number: int) -> None:
                 token = mint(keys, UserId(f"light{number}"), time.time()).token
@@ -98,6 +100,11 @@ async def test_a_full_room_hears_its_speakers(place: Server, tmp_path: Path, cid
                 await calls[name].set_microphone(True)
             for name in tones:
                 await hears(calls["dan"], server.user(name), 20.0)
+            await guest.come_in(server.process.url, cid, "Bea")
+            seen = calls["dan"].state.value.room
+            assert seen is not None
+            for name, frequency_hz in tones.items():
+                await guest.hears(seen.participants[server.user(name)].number, frequency_hz)
             before = [sum(slot.packets for slot in light.slots) for light in lights]
             await asyncio.sleep(4.0)  # what is counted below
             after = [sum(slot.packets for slot in light.slots) for light in lights]
@@ -111,13 +118,13 @@ async def test_a_full_room_hears_its_speakers(place: Server, tmp_path: Path, cid
             room = calls["dan"].state.value.room
             assert room is not None
             await calls["dan"].state.until(
-                lambda call: call.room is not None and call.room.counts.participants == LIGHT + 4, 5.0
+                lambda call: call.room is not None and call.room.counts.participants == LIGHT + 5, 5.0
             )
             assert all(ear.snapshots == 1 for ear in ears)
             events = {ear.events for ear in ears}
-            assert max(events) <= 2 * (LIGHT + 4) + 60
+            assert max(events) <= 2 * (LIGHT + 5) + 60
             page = await calls["dan"].people(limit=100)
-            assert page.total == LIGHT + 4
+            assert page.total == LIGHT + 5
             await until(lambda: calls["dan"].state.value.statistics is not None)
     finally:
         for session in sessions:
