@@ -261,3 +261,41 @@ def test_callbacks_are_short_and_the_hand_over_keeps_up(scene: Scene) -> None:
     assert len(heard) == RATE_HZ
     quietest = min(level_dbfs(heard[at : at + 480]) for at in range(0, RATE_HZ, 480))
     assert quietest > level_dbfs(heard) - 6.0, "there is a hole in what is played"
+
+
+def test_devices_that_come_after_the_session_began_are_taken() -> None:
+    require_sound()
+    program = (
+        "from greenroom.media.audio_session import AudioSession\n"
+        "import sys\n"
+        "with AudioSession() as session:\n"
+        "    lines = session.microphone(), session.speaker()\n"
+        "    session.wait_ready()\n"
+        "    tell = lambda state: print(state.microphone.phase, state.speaker.phase, flush=True)\n"
+        "    with session.state.subscribe(tell):\n"
+        "        sys.stdin.read()\n"
+    )
+    late = VirtualSound()
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=late.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as session:
+        told: list[str] = []
+        assert session.stdin is not None
+        assert session.stdout is not None
+        lines = session.stdout
+        reader = threading.Thread(target=lambda: told.extend(iter(lines.readline, "")), daemon=True)
+        reader.start()
+        try:
+            wait_until(lambda: "absent absent\n" in told, 10.0, "there is no device")
+            late.start()
+            wait_until(lambda: "running running\n" in told, 10.0, "both devices run")
+        finally:
+            session.stdin.close()
+            session.wait(10.0)
+            reader.join(5.0)
+            late.close()

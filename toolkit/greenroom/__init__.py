@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         Unreachable,
     )
     from greenroom.hosting import ServerProcess, start_server, start_server_async
+    from greenroom.media.audio_session import AudioSession
     from greenroom.media.files import File
     from greenroom.media.sinks import AudioSink, Callback, Meter, Null, WavFile
     from greenroom.media.sources import AudioSource, Silence, Tone
@@ -53,6 +54,7 @@ _MODULES = {
         "Unreachable",
     ),
     "greenroom.hosting": ("ServerProcess", "start_server", "start_server_async"),
+    "greenroom.media.audio_session": ("AudioSession",),
     "greenroom.media.files": ("File",),
     "greenroom.media.sinks": ("AudioSink", "Callback", "Meter", "Null", "WavFile"),
     "greenroom.media.sources": ("AudioSource", "Silence", "Tone"),
@@ -65,6 +67,7 @@ _MODULES = {
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "AudioSession",
     "AudioSink",
     "AudioSource",
     "AudioUnavailable",

@@ -226,7 +226,7 @@ class AudioSession:
             self._fade_out()
             for half in self._halves.values():
                 self._close(half)
-                half.line = replace(half.line, phase=DevicePhase.OFF, reason="")
+                half.line = Line(half.direction, half.line.wish)
             self._publish()
             self._ready.set()
 

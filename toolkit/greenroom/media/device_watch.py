@@ -47,6 +47,7 @@ class DeviceWatch:
     def _run(self) -> None:
         known = visible()
         first = True
+        again = False
         polls = 0
         while not self._closed.is_set():
             if self._listen(first):
@@ -54,7 +55,8 @@ class DeviceWatch:
             first = False
             polls += 1
             now = visible()
-            if now != known or (now is None and polls % 5 == 0):
+            if now != known or again or (now is None and polls % 5 == 0):
+                again = now != known  # what just came may not be ready yet
                 known = now
                 self._on_change()
             self._closed.wait(POLL_SECONDS)
@@ -111,7 +113,8 @@ def visible(environment: Mapping[str, str] = os.environ) -> Hashable:
     except OSError:
         listed, nodes = "", ()
     try:
-        inode = socket.stat().st_ino
+        made = socket.stat()
+        server_id = (made.st_ino, made.st_ctime_ns)
     except OSError:
-        inode = 0
-    return listed, nodes, inode
+        server_id = (0, 0)
+    return listed, nodes, server_id

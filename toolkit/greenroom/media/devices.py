@@ -208,10 +208,10 @@ _listed: tuple[object, Found] | None = None
 
 
 def _listed_by_child() -> Found:
-    """Return the child's list, or the last one where Linux shows no change since."""
+    """Return the child's list, or the last one that was not empty where Linux shows no change since."""
     global _listed
     seen = visible()
-    if _listed is None or seen is None or _listed[0] != seen:
+    if _listed is None or seen is None or _listed[0] != seen or not _listed[1].devices:
         _listed = seen, _ask_child()
     return _listed[1]
 
