@@ -126,6 +126,17 @@ def test_hands_are_shown_and_an_empty_queue_refuses_next(place: Place) -> None:
 
 
 @pytest.mark.live
+def test_a_profile_is_used_where_the_room_allows_it(place: Place) -> None:
+    refused = place.run("join", "music", "--create", "--profile", "hi-fi", name="Ada")
+    assert refused.code == 5
+    assert "high-fidelity" in refused.err
+    assert place.run("join", "music", "--profile", "viewer", "--seconds", "1", name="Ada").code == 0
+    unknown = place.run("join", "music", "--profile", "loud")
+    assert unknown.code == 2
+    assert "broadcaster, conversation, viewer, hi-fi" in unknown.err
+
+
+@pytest.mark.live
 def test_a_room_that_is_not_there_is_a_refusal(place: Place) -> None:
     ran = place.run("join", "nobody-made-this")
     assert ran.code == 5

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from msgspec.structs import replace
@@ -19,6 +19,7 @@ from greenroom.cli.config import Config, Origin, Resolved, resolve
 from greenroom.cli.output import say, say_error, say_json, table
 from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
 from greenroom.errors import GreenroomError, Malformed, Refused, Unreachable
+from greenroom.policies.audio_config import AudioConfiguration, profile_named
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
 from greenroom.state.call import CallState
@@ -134,6 +135,10 @@ def join(
     seconds: Annotated[float | None, typer.Option(min=0.1, help="Leave after this long.")] = None,
     input: InputOption = None,
     output: OutputOption = None,
+    profile: Annotated[
+        str | None,
+        typer.Option(help="What our sound is made of: broadcaster, conversation, viewer or hi-fi."),
+    ] = None,
     json: Json = False,
 ) -> None:
     """Be in a room without a dashboard: listen, speak (--input), play a file, record.
@@ -144,6 +149,7 @@ def join(
         raise Malformed("--play and --input both say what others hear; choose one")
     if record is not None and output is not None:
         raise Malformed("--record and --output both say where sound goes; choose one")
+    audio = None if profile is None else profile_named(profile)
     resolved = resolve({"server": server, "name": name, "input": input, "output": output})
     with contextlib.ExitStack() as stack:
         session = None
@@ -152,7 +158,9 @@ def join(
             session = stack.enter_context(
                 open_session(resolved, microphone=input is not None, speaker=listens)
             )
-        asyncio.run(_join(resolved, parse_cid(room), play, loop, record, create, seconds, json, session))
+        asyncio.run(
+            _join(resolved, parse_cid(room), play, loop, record, create, seconds, json, session, audio)
+        )
 
 
 def rooms(
@@ -233,6 +241,7 @@ async def _join(
     seconds: float | None,
     json: bool,
     session: AudioSession | None,
+    audio: AudioConfiguration | None,
 ) -> None:
     from greenroom.media.files import File
     from greenroom.media.sinks import WavFile
@@ -240,7 +249,8 @@ async def _join(
     config = resolved.config
     speaks = play is not None or resolved.origins["input"] is Origin.OPTION
     with contextlib.ExitStack() as stack:
-        source = None if play is None else await asyncio.to_thread(File, play, loop=loop)
+        channels: Literal[1, 2] = 2 if audio is not None and audio.channels == 2 else 1
+        source = None if play is None else await asyncio.to_thread(File, play, loop=loop, channels=channels)
         sink = None if record is None else WavFile(record)
         for made in (source, sink):
             if made is not None:
@@ -250,7 +260,7 @@ async def _join(
             if session is not None:
                 await asyncio.to_thread(expect_devices, session, resolved)
             async with client:
-                call = await client.join(cid, create=create, microphone=speaks)
+                call = await client.join(cid, create=create, microphone=speaks, audio_configuration=audio)
                 if create and not (call.state.value.room and call.state.value.room.live):
                     await call.go_live()
                 if not json:

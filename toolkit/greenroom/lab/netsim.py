@@ -135,6 +135,19 @@ class _Receiver(asyncio.DatagramProtocol):
         self._received(data, address)
 
 
+def relay_before(
+    answer: str, *, up: Weather = CLEAR, down: Weather = CLEAR, seed: int = 1
+) -> UdpRelay | None:
+    """Return a relay, to be entered, before the address in a media answer (SDP); None where it has none."""
+    found = _CANDIDATE.search(answer)
+    return None if found is None else UdpRelay(found[2], int(found[3]), up=up, down=down, seed=seed)
+
+
+def answer_through(answer: str, relay: UdpRelay) -> str:
+    """Return a media answer (SDP) that leads to `relay` instead."""
+    return _CANDIDATE.sub(lambda match: f"{match[1]}127.0.0.1 {relay.port}{match[4]}", answer)
+
+
 class RelayedBackend(SfuBackend):
     """A server whose sound passes a relay; its control does not. `relay` is the one of the newest connection."""
 
@@ -172,19 +185,13 @@ class _RelayedSession(SfuSession):
 
     async def attach(self, cid: Cid, offer: str) -> str:
         answer = await super().attach(cid, offer)
-        found = _CANDIDATE.search(answer)
-        if found is None:
+        backend = self._backend
+        relay = relay_before(answer, up=backend.up, down=backend.down, seed=backend.seed)
+        if relay is None:
             return answer
         await self._end_relay()
-        relay = UdpRelay(
-            found[2],
-            int(found[3]),
-            up=self._backend.up,
-            down=self._backend.down,
-            seed=self._backend.seed,
-        )
-        self._backend.relay = await relay.__aenter__()
-        return _CANDIDATE.sub(lambda match: f"{match[1]}127.0.0.1 {relay.port}{match[4]}", answer)
+        backend.relay = await relay.__aenter__()
+        return answer_through(answer, relay)
 
     async def close(self) -> None:
         await super().close()

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import msgspec
 from msgspec.structs import replace
 
-from greenroom.errors import Misuse
+from greenroom.errors import Malformed
 from greenroom.policies.redundancy import Redundancy
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.state.audio import (
@@ -157,9 +157,9 @@ PROFILES: Mapping[str, AudioConfiguration] = {
 
 
 def profile_named(name: str) -> AudioConfiguration:
-    """Return the profile of this name, e.g. "hi-fi". Raises `Misuse` and names those there are."""
+    """Return the profile of this name, e.g. "hi-fi". Raises `Malformed` and names those there are."""
     if name not in PROFILES:
-        raise Misuse(f"there is no profile '{name[:40]}'; there are {', '.join(PROFILES)}")
+        raise Malformed(f"there is no profile '{name[:40]}'; there are {', '.join(PROFILES)}")
     return PROFILES[name]
 
 

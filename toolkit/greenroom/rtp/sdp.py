@@ -232,7 +232,8 @@ def _answer_line(
 ) -> list[str]:
     kept = [line.formats[0]]
     if line.opus_type is not None:
-        kept = [str(t) for t in (line.opus_type, line.red_type) if t is not None]
+        spoken = (str(line.opus_type), str(line.red_type))
+        kept = [fmt for fmt in line.formats if fmt in spoken]  # a browser sends what comes first
     direction = {
         (True, False): "recvonly",
         (True, True): "sendrecv",
