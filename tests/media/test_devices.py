@@ -17,7 +17,7 @@ from greenroom.media.audio_session import AudioSession
 from greenroom.media.blocks import FRAME
 from greenroom.media.device_memory import Remembered, recall, remember
 from greenroom.media.device_watch import matters, visible
-from greenroom.media.devices import Found, with_pulse
+from greenroom.media.devices import Found, cleaned, with_pulse
 from greenroom.media.pulse import PulseDevices, parse
 from greenroom.state.devices import Device, DevicePhase, Direction, choose
 from greenroom.views.devices import level_words, line_words
@@ -47,6 +47,20 @@ def test_a_sound_servers_devices_are_named_as_people_know_them() -> None:
     ]
     assert choose(found.devices, "", Direction.INPUT).key == "pulse:mic"  # type: ignore[union-attr]  # it is there
     assert found.server == "pulse 16.1"
+
+
+def test_a_name_that_a_stranger_gave_a_headset_acts_on_nothing() -> None:
+    named = {**MIC, "description": "Ear\x1b[31m\u202e\nphones"}
+    shown = parse(INFO, [named], []).devices[0].name
+    assert shown.isprintable()
+    assert "\n" not in shown
+    assert parse(INFO, [{**MIC, "description": "\x07"}], []).devices[0].name == "mic"
+
+
+def test_what_a_driver_invents_reaches_no_codec() -> None:
+    captured = np.array([[np.nan], [np.inf], [-np.inf], [7.0], [-7.0], [0.5]], np.float32)
+    assert cleaned(captured)[:, 0].tolist() == [0.0, 1.0, -1.0, 1.0, -1.0, 0.5]
+    assert cleaned(captured).dtype == np.float32
 
 
 @pytest.mark.parametrize("damage", [{"name": None}, {"sample_specification": "?"}, {}])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import secrets
 import subprocess
 import sys
@@ -12,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from greenroom.hosting import ServerProcess, start_server
@@ -299,3 +302,63 @@ def test_devices_that_come_after_the_session_began_are_taken() -> None:
             session.wait(10.0)
             reader.join(5.0)
             late.close()
+
+
+@pytest.fixture
+def quiet() -> Iterator[VirtualSound]:
+    """A sound system in which nobody else plays."""
+    require_sound()
+    quiet = VirtualSound()
+    try:
+        quiet.start()
+        yield quiet
+    finally:
+        quiet.close()
+
+
+def test_another_loudspeaker_is_taken_while_sound_plays_without_a_click(quiet: VirtualSound) -> None:
+    program = (
+        "import sys, threading, time\n"
+        "import numpy as np\n"
+        "from greenroom import AudioSession, Tone\n"
+        f"with AudioSession(input='none', output='{LOUDSPEAKER}') as session:\n"
+        "    speaker, tone = session.speaker(), Tone(300.0, channels=2)\n"
+        "    wanted = threading.Event()\n"
+        "    speaker.on_wanted(wanted.set)\n"
+        "    session.wait_ready()\n"
+        "    threading.Thread(target=lambda: session.choose(output=sys.stdin.readline().strip()), daemon=True).start()\n"
+        "    print('playing', flush=True)\n"
+        "    until = time.monotonic() + 20.0\n"
+        "    while time.monotonic() < until and session.state.value.speaker.device != 'Other_Loudspeaker':\n"
+        "        wanted.wait(0.1); wanted.clear()\n"
+        "        for _ in range((speaker.wanted_frames() or 0) // 960):\n"
+        "            speaker.write(tone.read(960))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        env=quiet.environment,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    ) as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        try:
+            assert session.stdout.readline() == "playing\n"
+            threading.Timer(0.4, lambda: _write(session, "Other_Loudspeaker")).start()
+            heard = quiet.heard("spk", 1.2)
+        finally:
+            with contextlib.suppress(BrokenPipeError):
+                session.stdin.close()
+            session.wait(25.0)
+    steady = 0.1 * math.sqrt(2.0) * 2 * math.pi * 300.0 / RATE_HZ
+    assert tone_dbfs(heard[4800:14400], 300.0) > -22.0
+    assert level_dbfs(heard[-4800:]) == SILENCE_DBFS, "it plays elsewhere now"
+    assert float(np.abs(np.diff(heard[480:, 0])).max()) < 1.5 * steady
+
+
+def _write(process: subprocess.Popen[str], line: str) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + "\n")
+    process.stdin.flush()

@@ -6,6 +6,7 @@ touch rings only. Without a device the lines live on: a microphone gives silence
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import queue
 import threading
@@ -20,6 +21,7 @@ from msgspec.structs import replace
 from greenroom.errors import AudioUnavailable
 from greenroom.media import devices
 from greenroom.media.blocks import Block, silence
+from greenroom.media.device_half import Half
 from greenroom.media.device_lines import DeviceMicrophone, DeviceSpeaker
 from greenroom.media.device_watch import DeviceWatch
 from greenroom.media.dsp import Fader
@@ -32,11 +34,7 @@ from greenroom.state.devices import (
     Direction,
     Line,
     Unknown,
-    Verdict,
-    Watched,
     choose,
-    judge,
-    retry_after_seconds,
 )
 
 log = logging.getLogger(__name__)
@@ -70,22 +68,6 @@ class _End:
     """The session is over."""
 
 
-class _Half:
-    """What the session's thread keeps of one direction."""
-
-    def __init__(self, direction: Direction, wish: str) -> None:
-        self.line = Line(direction, wish)
-        self.stream: devices.Stream | None = None
-        self.device: Device | None = None
-        self.watched = Watched(0.0)
-        self.retry_at: float | None = None
-        self.number = 0
-
-    @property
-    def direction(self) -> Direction:
-        return self.line.direction
-
-
 class AudioSession:
     """Real devices for any number of clients: `Client(…, devices=session)`.
 
@@ -99,8 +81,8 @@ class AudioSession:
             DevicesState(microphone=Line(Direction.INPUT, input), speaker=Line(Direction.OUTPUT, output))
         )
         self._halves = {
-            Direction.INPUT: _Half(Direction.INPUT, input),
-            Direction.OUTPUT: _Half(Direction.OUTPUT, output),
+            Direction.INPUT: Half(Direction.INPUT, input, self._captures),
+            Direction.OUTPUT: Half(Direction.OUTPUT, output, self._plays),
         }
         self._lenient = lenient
         self._microphones: tuple[DeviceMicrophone, ...] = ()
@@ -225,8 +207,7 @@ class AudioSession:
             watch.close()
             self._fade_out()
             for half in self._halves.values():
-                self._close(half)
-                half.line = Line(half.direction, half.line.wish)
+                half.rest()
             self._publish()
             self._ready.set()
 
@@ -243,17 +224,27 @@ class AudioSession:
             case _Finished(direction, number):
                 half = self._halves[direction]
                 if half.number == number and half.stream is not None:
-                    self._lost(half, f"{_quoted(half)} went away")
+                    half.lost(f"{half.title} went away")
             case _Changed(look):
                 if look:
-                    time.sleep(
-                        _SETTLE_SECONDS
-                    )  # a device comes with several notices, and a moment before it is whole
+                    self._settle()
                     self._look()
             case None:
                 pass
         self._follow()
         return True
+
+    def _settle(self) -> None:
+        """Wait a moment: a device comes with several notices, and a little before it is whole."""
+        time.sleep(_SETTLE_SECONDS)
+        kept = []
+        with contextlib.suppress(queue.Empty):
+            while True:
+                message = self._queue.get_nowait()
+                if not isinstance(message, _Changed) or not message.look:
+                    kept.append(message)
+        for message in kept:
+            self._queue.put(message)
 
     def _patience(self) -> float:
         now = time.monotonic()
@@ -273,7 +264,7 @@ class AudioSession:
             if half.device is not None and half.stream is not None:
                 answer = choose(self._found.devices, half.device.key, half.direction)
                 if isinstance(answer, Unknown):
-                    self._lost(half, f"{_quoted(half)} was unplugged")
+                    half.lost(f"{half.title} was unplugged")
                 elif not half.line.wish:
                     self._follow_default(half)
             elif half.line.phase in (DevicePhase.LOST, DevicePhase.ABSENT):
@@ -284,24 +275,21 @@ class AudioSession:
                     log.info("the remembered %s device is not there; taking the default", half.direction)
                     half.line = replace(half.line, wish="")
 
-    def _follow_default(self, half: _Half) -> None:
+    def _follow_default(self, half: Half) -> None:
         """Go where the system's default went."""
         answer = choose(self._found.devices, "", half.direction)
         if isinstance(answer, Device) and half.device is not None and answer.key != half.device.key:
             self._leave(half)
 
-    def _chosen(self, half: _Half, wish: str) -> None:
-        half.line = Line(half.direction, wish)
-        half.retry_at = None
+    def _chosen(self, half: Half, wish: str) -> None:
         self._leave(half)
+        half.line = Line(half.direction, wish)
 
-    def _leave(self, half: _Half) -> None:
+    def _leave(self, half: Half) -> None:
         """Close without a click, to be opened as wished by `_follow`."""
         if half.direction is Direction.OUTPUT:
             self._fade_out()
-        self._close(half)
-        half.line = replace(half.line, phase=DevicePhase.OFF, reason="", attempt=0)
-        half.device = None
+        half.leave()
 
     def _follow(self) -> None:
         """Do what the lines, the clock and the streams ask for, and say what is."""
@@ -309,24 +297,21 @@ class AudioSession:
         for line, wanted in self._lines(None):
             half = self._halves[line.direction]
             if not wanted or line.wish == NO_DEVICE:
-                self._close(half)
-                half.device = half.retry_at = None
-                reason = f"no {_kind(half.direction)} was chosen" if line.wish == NO_DEVICE else ""
-                half.line = Line(half.direction, line.wish, reason=reason)
+                half.rest(f"no {half.kind} was chosen" if line.wish == NO_DEVICE else "")
             elif half.stream is not None:
-                self._judge(half, now)
+                half.look(now)
             elif line.phase is DevicePhase.OFF or (half.retry_at is not None and half.retry_at <= now):
                 self._open(half)
         self._publish()
 
-    def _open(self, half: _Half) -> None:
+    def _open(self, half: Half) -> None:
         if half.line.phase is DevicePhase.LOST:
             self._found = devices.look()
         wish = half.line.wish
         answer = choose(self._found.devices, wish, half.direction)
         if isinstance(answer, Unknown):
             if half.line.phase is DevicePhase.LOST:
-                self._again(half, half.line.reason)
+                half.again(half.line.reason)
             else:
                 half.retry_at = None
                 words = self._found.problem or answer.words
@@ -334,81 +319,33 @@ class AudioSession:
             return
         if wish.isdecimal():  # an index means another device tomorrow
             half.line = replace(half.line, wish=answer.name)
-        half.number += 1
-        number = half.number
-        callback: Callable[[Block], None] | Callable[[int], Block] = (
-            self._captured if half.direction is Direction.INPUT else self._wanted
-        )
         try:
             if not devices.knows(answer):
                 self._begin_anew()
-            half.stream = devices.Stream(
-                answer, half.direction, callback, lambda: self._queue.put(_Finished(half.direction, number))
-            )
         except AudioUnavailable as error:
-            self._again(half, str(error))
+            half.again(str(error))
             return
-        half.device = answer
-        half.watched = Watched(time.monotonic())
-        half.retry_at = None
-        half.line = replace(half.line, phase=DevicePhase.OPENING, device=answer.name, reason="")
-        log.info("the %s device opens", half.direction)
+        callback: Callable[[Block], None] | Callable[[int], Block] = (
+            self._captured if half.direction is Direction.INPUT else self._wanted
+        )
+        half.open(answer, callback, lambda number: self._queue.put(_Finished(half.direction, number)))
 
     def _begin_anew(self) -> None:
         self._fade_out()
         for half in self._halves.values():
             if half.stream is not None:
-                self._close(half)
-                half.line = replace(half.line, phase=DevicePhase.OFF)
+                half.leave()
         devices.begin_anew()
 
-    def _judge(self, half: _Half, now: float) -> None:
-        assert half.stream is not None
-        half.watched = replace(half.watched, last_sound_at=half.stream.last_sound_at)
-        match judge(half.watched, now):
-            case Verdict.RUNNING:
-                half.watched = replace(half.watched, stalled_since=None)
-                self._set_running(half, True)
-                half.line = replace(half.line, phase=DevicePhase.RUNNING, reason="", attempt=0)
-            case Verdict.STALLED:
-                if half.line.phase is not DevicePhase.STALLED:
-                    half.watched = replace(half.watched, stalled_since=now)
-                    self._set_running(half, False)
-                    half.line = replace(
-                        half.line, phase=DevicePhase.STALLED, reason=f"{_quoted(half)} stands still"
-                    )
-                    log.info("the %s device stands still", half.direction)
-            case Verdict.GIVEN_UP:
-                self._lost(half, f"{_quoted(half)} stands still")
-            case Verdict.WAITING:
-                pass
+    def _captures(self, running: bool) -> None:
+        for microphone in () if running else self._microphones:
+            microphone.clear()
 
-    def _lost(self, half: _Half, why: str) -> None:
-        self._close(half)
-        half.device = None
-        half.line = replace(half.line, attempt=0)
-        log.info("the %s device was lost", half.direction)
-        self._again(half, f"{why}; it is taken again as soon as it is back")
-
-    def _again(self, half: _Half, reason: str) -> None:
-        attempt = half.line.attempt + 1
-        half.line = replace(half.line, phase=DevicePhase.LOST, reason=reason, attempt=attempt)
-        half.retry_at = time.monotonic() + retry_after_seconds(attempt)
-
-    def _close(self, half: _Half) -> None:
-        stream, half.stream = half.stream, None
-        self._set_running(half, False)
-        if stream is not None:
-            stream.close()
-            for microphone in self._microphones if half.direction is Direction.INPUT else ():
-                microphone.clear()
-        if half.direction is Direction.OUTPUT:
+    def _plays(self, running: bool) -> None:
+        for speaker in self._speakers:
+            speaker.set_running(running)
+        if not running:
             self._fader = Fader()
-
-    def _set_running(self, half: _Half, running: bool) -> None:
-        if half.direction is Direction.OUTPUT:
-            for speaker in self._speakers:
-                speaker.set_running(running)
 
     def _fade_out(self) -> None:
         if self._halves[Direction.OUTPUT].line.phase is DevicePhase.RUNNING:
@@ -446,11 +383,3 @@ class AudioSession:
         with self._lock:
             self._speakers = tuple(one for one in self._speakers if one is not speaker)
         self._lines_changed()
-
-
-def _kind(direction: Direction) -> str:
-    return "microphone" if direction is Direction.INPUT else "loudspeaker"
-
-
-def _quoted(half: _Half) -> str:
-    return f"the {_kind(half.direction)} '{half.line.device}'"

@@ -22,12 +22,14 @@ from greenroom.errors import AudioUnavailable
 from greenroom.media.blocks import RATE_HZ, Block, with_channels
 from greenroom.media.device_watch import visible
 from greenroom.media.pulse import PulseDevices, pulse_devices
+from greenroom.protocol.text import safe_text
 from greenroom.state.devices import Device, Direction
 
 CALLBACK_FRAMES = 480
 LATENCY_SECONDS = 0.02
 LIST_SECONDS = 10.0
 _PULSE = "pulse"
+_NAME_COLUMNS = 80
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -77,7 +79,7 @@ def own_devices() -> Found:
         Device(
             key=f"{hosts[found['hostapi']]}:{found['name']}",
             index=index,
-            name=str(found["name"]),
+            name=safe_text(str(found["name"]), _NAME_COLUMNS) or f"device {index}",
             host=hosts[found["hostapi"]],
             inputs=int(found["max_input_channels"]),
             outputs=int(found["max_output_channels"]),
@@ -163,8 +165,7 @@ class Stream:
     def _capture(self, heard: Callable[[Block], None]) -> Callable[..., None]:
         def callback(captured: Any, _frames: int, _times: Any, status: Any) -> None:
             began = time.monotonic()
-            # Whatever a driver invents must not reach a codec: not a number is silence, and 0 dBFS is the end.
-            heard(np.clip(np.nan_to_num(captured, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0))
+            heard(cleaned(captured))
             self._called(began, status)
 
         return callback
@@ -188,6 +189,11 @@ class Stream:
             self._on_finished()
 
 
+def cleaned(captured: Block) -> Block:
+    """Return a copy without what a driver may invent and a codec must not see: no number is silence, 0 dBFS is the end."""
+    return np.clip(np.nan_to_num(captured, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
+
+
 def _sounddevice() -> Any:
     try:
         import sounddevice
@@ -197,9 +203,11 @@ def _sounddevice() -> Any:
 
 
 def _portaudio_index(device: Device) -> int | None:
-    name = _PULSE if device.key.startswith("pulse:") else device.name
-    for index, found in enumerate(_sounddevice().query_devices()):
-        if found["name"] == name:
+    sound = _sounddevice()
+    hosts = [str(host["name"]) for host in sound.query_hostapis()]
+    pulse = device.key.startswith("pulse:")
+    for index, found in enumerate(sound.query_devices()):
+        if found["name"] == _PULSE if pulse else f"{hosts[found['hostapi']]}:{found['name']}" == device.key:
             return index
     return None
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import msgspec
 
+from greenroom.protocol.text import safe_text
 from greenroom.state.devices import Device
 
 ANSWER_SECONDS = 3.0
+_NAME_COLUMNS = 80
 _ENGLISH = {"LC_ALL": "C"}
 
 
@@ -105,8 +107,9 @@ def _ask(*words: str) -> Any:
 
 
 def _name(found: dict[str, Any]) -> str:
-    description = found.get("description")
-    return str(description) if description and description != "(null)" else str(found["name"])
+    """Return the name of a device as people know it; strangers may have chosen it (Bluetooth), so nothing in it acts."""
+    description = str(found.get("description") or "")
+    return safe_text(description if description != "(null)" else "", _NAME_COLUMNS) or str(found["name"])
 
 
 def _channels(found: dict[str, Any]) -> int:
