@@ -5,6 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from greenroom.engine.history import as_arrays
 from greenroom.engine.membership import Membership
 from greenroom.engine.thread import Blocking, EngineThread, on_engine, twin
 from greenroom.media.blocks import Block
@@ -46,7 +50,7 @@ from greenroom.protocol.requests import (
 )
 from greenroom.protocol.wire import CustomSignal, MessagesPage, PeoplePage, Reaction, Signal, Typing
 from greenroom.state.audio import EffectiveAudio
-from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.call import CallPhase, CallState, CallStatistics, MediaPhase
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
@@ -273,6 +277,15 @@ class Call:
         """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
         volume = min(max(gain, 0.0), 4.0)
         self.engine.call_soon(lambda: self._membership.set_volume(UserId(user), volume))
+
+    @property
+    def statistics(self) -> tuple[CallStatistics, ...]:
+        """The statistics of the last ten minutes, one every two seconds, oldest first; the newest is in `state` too."""
+        return tuple(self._membership.statistics)
+
+    def statistics_arrays(self) -> Mapping[str, NDArray[np.float64]]:
+        """Return the last ten minutes as one array for each number, e.g. `["jitter_ms"]`, oldest first."""
+        return as_arrays(self.statistics)
 
     def last(self, user: str, seconds: float = 1.0) -> Block:
         """Return up to the last `seconds` (5 at most) heard of `user`, shape (frames, channels); empty if never heard."""

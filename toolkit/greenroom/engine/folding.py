@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from msgspec.structs import replace
 
 from greenroom.media.statistics import MediaStatistics
+from greenroom.policies.e_model import mean_opinion
 from greenroom.protocol.events import Event, MicrophoneChanged
 from greenroom.protocol.evolve import evolve
 from greenroom.protocol.ids import Cid, UserId
@@ -29,6 +30,7 @@ from greenroom.views.log import event_words, notice_words
 NOTICES = 20
 REACTIONS = 20
 REACTION_SECONDS = 5.0
+_CODING_MS = 26.5  # a frame, and what Opus looks ahead
 TYPING_SECONDS = 5.0
 
 
@@ -127,6 +129,9 @@ def call_statistics(
         return max(0.0, (now_bytes - earlier_bytes) * 8 / 1000 / seconds) if seconds > 0 else 0.0
 
     received = measured.received
+    frames = received.frames - (before.frames_played if before is not None else 0)
+    concealed = received.concealed - (before.frames_concealed if before is not None else 0)
+    delay_ms = (measured.sent.rtt_ms or 0.0) / 2 + received.buffer_ms + _CODING_MS
     return CallStatistics(
         at=at,
         packets_sent=measured.sent.packets,
@@ -142,6 +147,7 @@ def call_statistics(
         jitter_ms=received.jitter_ms,
         rtt_ms=measured.sent.rtt_ms,
         buffer_ms=received.buffer_ms,
+        mean_opinion=mean_opinion(concealed / frames, delay_ms) if frames > 0 else None,
         by_person={
             people[number]: PersonStatistics(person.packets, person.concealed, person.level_dbfs)
             for number, person in measured.people.items()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
@@ -49,13 +50,14 @@ from greenroom.protocol.wire import (
     Snapshot,
     Typing,
 )
-from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.call import CallPhase, CallState, CallStatistics, MediaPhase
 from greenroom.state.engine import LogLine
 from greenroom.state.microphone import effective_microphone
 from greenroom.state.replica import Outcome, Replica, receive
 from greenroom.views.log import notice_words
 
 AboutRoom = Snapshot | Happened | Pulse | PersonQuality | LossReport | Emitted | MediaLost | Removed
+STATISTICS_KEPT = 300  # ten minutes, one every two seconds
 log = logging.getLogger(__name__)
 CustomHeard = Callable[[UserId, str, CustomSignal], None]
 
@@ -88,6 +90,7 @@ class Membership:
         self.state = Observable(CallState(cid=cid, me=me))
         self.ears = Ears()
         self.custom: list[CustomHeard] = []
+        self.statistics: deque[CallStatistics] = deque(maxlen=STATISTICS_KEPT)
         self.replica = Replica(cid)
         self._session = session
         self._playout = playout
@@ -300,6 +303,7 @@ class Membership:
             sampled = call_statistics(measured, people, now, state.statistics, self._bytes)
             self._bytes = (measured.sent.bytes, measured.received.bytes)
             state = replace(state, statistics=sampled)
+            self.statistics.append(sampled)
         self._set(state)
 
     def set_volume(self, user: UserId, gain: float) -> None:

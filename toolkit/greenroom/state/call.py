@@ -69,7 +69,10 @@ class PersonStatistics(msgspec.Struct, frozen=True):
 
 
 class CallStatistics(msgspec.Struct, frozen=True):
-    """Sampled every 2 s. Counts are totals since the media connection began; rates cover the last sample."""
+    """Sampled every 2 s. Counts are totals since the media connection began; rates cover the last sample.
+
+    `mean_opinion` is what the E-model says of the last sample, 1.0 (bad) to 4.4; None while nothing was played.
+    """
 
     at: float
     packets_sent: int = 0
@@ -85,6 +88,7 @@ class CallStatistics(msgspec.Struct, frozen=True):
     jitter_ms: float = 0.0
     rtt_ms: float | None = None
     buffer_ms: float = 0.0
+    mean_opinion: float | None = None
     by_person: Mapping[UserId, PersonStatistics] = {}
 
     @property
