@@ -1,4 +1,4 @@
-"""Statistics over time: what a sample is worth, and ten minutes of them as arrays."""
+"""What is sampled over time: statistics with their worth, as arrays too, and speech into a closed microphone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import numpy as np
 
 from greenroom.engine.folding import call_statistics
 from greenroom.engine.history import COLUMNS, as_arrays
+from greenroom.media.sources import Tone
 from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
 from greenroom.state.call import CallStatistics
+from tests.backends.places import Memory, client
 
 
 def sampled(frames: int, concealed: int, before: CallStatistics | None, at: float) -> CallStatistics:
@@ -35,3 +37,11 @@ def test_samples_become_arrays_with_nan_for_what_was_not_known() -> None:
     assert np.isnan(arrays["rtt_ms"]).all()
     assert all(array.dtype == np.float64 and len(array) == 2 for array in arrays.values())
     assert len(as_arrays([])["at"]) == 0
+
+
+async def test_who_speaks_with_a_closed_microphone_is_told() -> None:
+    place = Memory()
+    async with client(place, "ann", source=Tone(440.0, -20.0)) as ann:
+        call = await ann.join("audio_room:room", create=True, microphone=False)
+        await call.state.until(lambda state: any("switched off" in n.text for n in state.notices), 5.0)
+        assert not call.state.value.microphone.open

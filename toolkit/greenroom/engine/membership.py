@@ -30,6 +30,7 @@ from greenroom.engine.shared_source import SharedSource
 from greenroom.errors import GreenroomError, Refused
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
+from greenroom.policies.speaking import MutedSpeech, next_muted_speech
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.protocol.deciding import missing
 from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft, RoomEnded
@@ -103,6 +104,7 @@ class Membership:
         self._bytes = (0, 0)
         self._microphone_lock = asyncio.Lock()
         self._told: bool | None = None
+        self._muted_speech = MutedSpeech()
         self._missing_after: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -298,6 +300,15 @@ class Membership:
         typing = tuple(name for user, (name, _) in self._typing.items() if user != state.me)
         if typing != state.typing:
             state = replace(state, typing=typing)
+        if media is not None and media.connected:
+            could_speak = state.room is not None and may(state.room, state.me, Capability.SEND_AUDIO)
+            closed = could_speak and not state.microphone.wish
+            self._muted_speech, tell = next_muted_speech(
+                self._muted_speech, media.own_level_dbfs, closed, now
+            )
+            if tell:
+                words = "you are speaking, but your microphone is switched off"
+                state = with_notice(state, words, "warning", now)
         if statistics and media is not None and media.connected:
             measured = media.statistics()
             sampled = call_statistics(measured, people, now, state.statistics, self._bytes)
