@@ -5,6 +5,13 @@ const HEARD_WITHIN_MS = 400;
 const DISCONNECTED_PATIENCE_MS = 2_500;
 const FLOOR_DBFS = -96;
 
+/** Offer redundant audio (RFC 2198) before plain Opus, where the browser has both: speech then survives loss. */
+function preferRedundancy(line) {
+  const known = globalThis.RTCRtpReceiver?.getCapabilities?.("audio")?.codecs ?? [];
+  const wanted = ["audio/red", "audio/opus"].flatMap((type) => known.filter(({ mimeType }) => mimeType === type));
+  if (wanted.length > 1) line.setCodecPreferences?.(wanted);
+}
+
 /** Why there is no microphone, in words for a person. */
 export class MicrophoneUnavailable extends Error {}
 
@@ -57,7 +64,9 @@ export class Sound {
     const peer = new RTCPeerConnection({ iceServers: [], bundlePolicy: "max-bundle" });
     this.#peer = peer;
     this.#line = peer.addTransceiver("audio", { direction: "sendonly" });
-    const receivers = Array.from({ length: SLOTS }, () => peer.addTransceiver("audio", { direction: "recvonly" }).receiver);
+    const slots = Array.from({ length: SLOTS }, () => peer.addTransceiver("audio", { direction: "recvonly" }));
+    const receivers = slots.map(({ receiver }) => receiver);
+    [this.#line, ...slots].forEach(preferRedundancy);
     peer.onconnectionstatechange = () => this.#follow(peer);
     await peer.setLocalDescription();
     const answer = await this.#attach(withoutHiddenAddresses(peer.localDescription.sdp));
