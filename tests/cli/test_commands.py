@@ -137,6 +137,26 @@ def test_a_profile_is_used_where_the_room_allows_it(place: Place) -> None:
 
 
 @pytest.mark.live
+def test_who_may_not_speak_is_told_and_who_is_pushed_out_learns_why(place: Place) -> None:
+    sentence = FOLDER / voices()[0].sentences[0].file
+    with place.running("join", "rules", "--create", name="Flo") as host:
+        assert host.stdout is not None
+        host.stdout.readline()
+        silent = place.run("join", "rules", "--play", str(sentence), name="Gil")
+        assert silent.code == 5
+        assert "send-audio" in silent.err
+        again = place.run("join", "rules", "--seconds", "1", name="Flo")
+        assert again.code == 0
+        assert host.wait(15) == 1
+        assert host.stderr is not None
+        assert "--name" in host.stderr.read()
+
+
+def test_two_answers_at_once_are_a_mistake(nowhere: Place) -> None:
+    assert nowhere.run("hands", "queue", "--next", "--lower-all").code == 2
+
+
+@pytest.mark.live
 def test_a_room_that_is_not_there_is_a_refusal(place: Place) -> None:
     ran = place.run("join", "nobody-made-this")
     assert ran.code == 5
@@ -167,7 +187,8 @@ def test_call_types_are_seen_and_changed(place: Place, tmp_path: Path) -> None:
     file = tmp_path / "seminar.json"
     file.write_text(json.dumps(seminar))
     assert place.run("types", "put", str(file)).code == 0
-    assert "seminar" in place.run("types", "list").out
+    assert "seminar" in place.run("types").out
+    assert "send-audio" in place.run("types", "show", "seminar").out
     file.write_text('{"name": "x"}')
     assert place.run("types", "put", str(file)).code == 2
 

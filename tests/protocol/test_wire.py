@@ -30,6 +30,7 @@ def test_every_request_survives_the_wire(request: Request) -> None:
         pytest.param(b'{"type":"unknown"}', id="an unknown type"),
         pytest.param(b'{"type":"ping","at":1,"x":2}', id="an unknown field"),
         pytest.param(b'{"type":"ping","at":NaN}', id="not a number"),
+        pytest.param(b'{"type":"ping","at":1,"at":2}', id="a key twice"),
         pytest.param(b'{"type":"ping","at":"now"}', id="the wrong type"),
         pytest.param(
             b'{"type":"do","op":"1","cid":"a:b","request":{"do":"join","as":"host"}}', id="a field too many"

@@ -17,7 +17,7 @@ from greenroom.cli.output import Exit, say, say_json, table
 from greenroom.errors import Malformed
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ADMIN, Role, UserId, parse_cid, parse_user
-from greenroom.protocol.wire import capability_names
+from greenroom.protocol.permissions import Capability
 from greenroom.server.tokens import load_keys, mint
 
 types_app = typer.Typer(help="The kinds of room.", rich_markup_mode=None)
@@ -138,15 +138,42 @@ def doctor(json: Json = False) -> None:
         raise typer.Exit(Exit.FAILED)
 
 
-@types_app.callback()
-def types() -> None:
-    """The kinds of room, their settings, and what each role may do in them."""
+@types_app.callback(invoke_without_command=True)
+def types(context: typer.Context) -> None:
+    """The kinds of room, their settings, and what each role may do in them; alone, list them."""
+    if context.invoked_subcommand is None:
+        types_list()
+
+
+@types_app.command("show")
+def types_show(
+    name: Annotated[str, typer.Argument(help="The call type.")],
+    server: ServerOption = None,
+    json: Json = False,
+) -> None:
+    """Show one call type whole; --json gives what `put` takes."""
+    config = resolve({"server": server}).config
+    access.require_server(config)
+    with access.client(config, role=ADMIN) as client:
+        found = {kind.name: kind for kind in client.blocking.call_types()}
+    kind = found.get(name)
+    if kind is None:
+        raise Malformed(f"there is no call type '{name}'; this server has {', '.join(found)}")
+    if json:
+        say_json(kind)
+        return
+    say(f"{kind.name}: {'starts backstage' if kind.settings.backstage else 'live at once'}")
+    for role, capabilities in kind.grants.items():
+        say(f"\n{role} may:")
+        for capability in sorted(capabilities):
+            say(f"  {capability}")
 
 
 @types_app.command("list")
 def types_list(server: ServerOption = None, json: Json = False) -> None:
     """List the call types of a server; --json gives what `put` takes."""
     config = resolve({"server": server}).config
+    access.require_server(config)
     with access.client(config, role=ADMIN) as client:
         found = client.blocking.call_types()
     if json:
@@ -155,14 +182,13 @@ def types_list(server: ServerOption = None, json: Json = False) -> None:
     rows = [
         (
             kind.name,
-            "yes" if kind.settings.backstage else "no",
-            role,
-            capability_names(capabilities) or "nothing",
+            "backstage" if kind.settings.backstage else "live",
+            ", ".join(role for role, may in kind.grants.items() if Capability.SEND_AUDIO in may) or "none",
+            "everybody else" if kind.settings.audio.access_request else "nobody",
         )
         for kind in found
-        for role, capabilities in kind.grants.items()
     ]
-    say(table(("type", "backstage", "role", "may"), rows))
+    say(table(("type", "starts", "roles that may speak", "who raises a hand"), rows))
 
 
 @types_app.command("put")

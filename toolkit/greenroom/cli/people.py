@@ -16,13 +16,14 @@ from msgspec.structs import replace
 
 from greenroom.cli import access
 from greenroom.cli.config import Config, Origin, Resolved, resolve
-from greenroom.cli.output import say, say_error, say_json, table
+from greenroom.cli.output import Exit, say, say_error, say_json, table
 from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
 from greenroom.errors import GreenroomError, Malformed, Refused, Unreachable
 from greenroom.policies.audio_config import AudioConfiguration, profile_named
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
 from greenroom.state.call import CallState
+from greenroom.state.engine import ConnectionPhase
 from greenroom.views.hands import hand_rows
 from greenroom.views.rooms import room_rows
 
@@ -87,6 +88,9 @@ def dash(
     room: Annotated[str | None, typer.Argument(metavar="[ROOM]", help="A room to enter at once.")] = None,
     server: ServerOption = None,
     name: NameOption = None,
+    create: Annotated[
+        bool, typer.Option("--create", help="Make the room unless it is there; you host it.")
+    ] = False,
     input: InputOption = None,
     output: OutputOption = None,
     screenshot: Annotated[
@@ -95,7 +99,11 @@ def dash(
 ) -> None:
     """Open the dashboard on a server that runs."""
     resolved = resolve({"server": server, "name": name, "input": input, "output": output})
-    _dashboard(resolved, None if room is None else parse_cid(room), screenshot)
+    cid = None if room is None else parse_cid(room)
+    if create and cid is None:
+        raise Malformed("--create needs the room to make: greenroom dash ROOM --create")
+    access.require_server(resolved.config)
+    _dashboard(resolved, cid, screenshot, create)
 
 
 def start() -> None:
@@ -105,16 +113,13 @@ def start() -> None:
     if not sys.stdout.isatty() or not sys.stdin.isatty():
         say("greenroom needs a terminal for its dashboard; greenroom --help lists every command")
         return
-    probe = access.client(config)
     try:
-        probe.blocking.connect()
+        access.require_server(config)
     except Unreachable:
         say(f"No server answers at {config.server}.")
         if typer.confirm("Start one here, for as long as the dashboard is open?", default=True):
             _serve_and_dash(resolved)
         return
-    finally:
-        probe.blocking.close()
     _dashboard(resolved, None, None)
 
 
@@ -198,6 +203,8 @@ def hands(
     json: Json = False,
 ) -> None:
     """Show who waits to speak, and answer. Needs a host's token, or to run where the server's secret is."""
+    if sum((grant is not None, deny is not None, next_, lower_all)) > 1:
+        raise Malformed("--grant, --deny, --next and --lower-all are one answer at a time; choose one")
     config = resolve({"server": server}).config
     cid = parse_cid(room)
     asked: list[Request] = []
@@ -260,14 +267,18 @@ async def _join(
             if session is not None:
                 await asyncio.to_thread(expect_devices, session, resolved)
             async with client:
-                call = await client.join(cid, create=create, microphone=speaks, audio_configuration=audio)
+                stack.enter_context(client.state.subscribe(_tell_connection, lambda state: state.connection))
+                call = await client.join(cid, create=create, microphone=False, audio_configuration=audio)
                 if create and not (call.state.value.room and call.state.value.room.live):
                     await call.go_live()
+                if speaks:
+                    await call.set_microphone(True)  # refused in words where this person may not speak
                 if not json:
                     say(f"in {cid} as {client.state.value.name or client.state.value.user}; Ctrl-C leaves")
                 reason = await _until_over(call, source, seconds)
                 numbers = call.state.value.statistics
                 heard = {user: round(long, 1) for user, long in call.heard_seconds().items()}
+                cut_off = reason is not None and client.state.value.connection is ConnectionPhase.OFFLINE
         except GreenroomError as error:
             raise access.with_advice(error, config) from error
     if sink is not None and sink.error is not None:
@@ -275,10 +286,20 @@ async def _join(
     concealed = 0.0 if numbers is None else round(numbers.concealed_ratio, 4)
     if json:
         say_json({"room": cid, "heard_seconds": heard, "concealed_ratio": concealed, "ended": reason})
+        if cut_off:
+            raise typer.Exit(Exit.FAILED)
         return
     for user, long in heard.items():
         say(f"heard {user} for {long:g} s")
     say(f"left: {reason}" if reason else "left")
+    if cut_off:
+        say_error("to be in a room twice from one machine, give each its own --name")
+        raise typer.Exit(Exit.FAILED)
+
+
+def _tell_connection(phase: ConnectionPhase) -> None:
+    if phase is ConnectionPhase.RECONNECTING:
+        say_error("the connection is lost; trying again …")
 
 
 async def _until_over(call: Call, source: object, seconds: float | None) -> str | None:
@@ -328,11 +349,11 @@ def _serve_and_dash(resolved: Resolved) -> None:
         data_dir=config.data,
         database=config.database,
         media_workers=config.media_workers,
-    ):
-        _dashboard(resolved, None, None)
+    ) as server:
+        _dashboard(replace(resolved, config=replace(config, server=server.url)), None, None)
 
 
-def _dashboard(resolved: Resolved, cid: Cid | None, screenshot: Path | None) -> None:
+def _dashboard(resolved: Resolved, cid: Cid | None, screenshot: Path | None, create: bool = False) -> None:
     from greenroom_tui.run import run_dashboard, screenshot_svg
 
     config = resolved.config
@@ -344,6 +365,8 @@ def _dashboard(resolved: Resolved, cid: Cid | None, screenshot: Path | None) -> 
         stack.callback(client.blocking.close)
         try:
             client.blocking.connect()
+            if create and cid is not None:
+                client.blocking.create(cid)
             if screenshot is not None:
                 picture = screenshot_svg(client, cid, client.link)
                 screenshot.write_text(picture, encoding="utf-8")

@@ -34,7 +34,7 @@ def parse_cid(text: str, default_type: str = "audio_room") -> Cid:
     cid = text if ":" in text else f"{default_type}:{text}"
     if not _CID.fullmatch(cid):
         raise Malformed(
-            f"'{text[:80]!a}' is not a room id; write type:id with letters, digits, '-', '_', '.' "
+            f"{text[:80]!a} is not a room id; write type:id with letters, digits, '-', '_', '.' "
             "(for example audio_room:standup)"
         )
     return Cid(cid)

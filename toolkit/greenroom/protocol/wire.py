@@ -8,6 +8,7 @@ What is control (`Snapshot`, `Happened`) is numbered and neither dropped nor coa
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from enum import StrEnum
@@ -452,8 +453,9 @@ def decode_from_client(raw: bytes | str) -> FromClient:
     if _depth(data) > MAX_DEPTH:
         raise Malformed(f"a message may nest {MAX_DEPTH} deep")
     try:
+        json.loads(data, object_pairs_hook=_once_each)
         return _from_client.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise Malformed(f"not a message of this protocol: {error}") from None
 
 
@@ -463,6 +465,12 @@ def decode_from_server(raw: bytes | str) -> FromServer:
         return _from_server.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise Malformed(f"the server sent something this version does not understand: {error}") from None
+
+
+def _once_each(pairs: list[tuple[str, object]]) -> None:
+    """Refuse an object that names a key twice: two readers could understand two different messages."""
+    if len(pairs) != len({key for key, _ in pairs}):
+        raise ValueError("an object names a key twice")
 
 
 def _depth(data: bytes) -> int:

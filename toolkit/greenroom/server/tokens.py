@@ -145,7 +145,8 @@ def load_keys(file: Path) -> Keys:
     try:
         text = _read_or_make(file)
     except OSError as error:
-        raise SetUpIncomplete(f"cannot use the secret in {file}: {error.strerror}") from None
+        what = f"{file.parent} is not a folder" if file.parent.is_file() else error.strerror
+        raise SetUpIncomplete(f"cannot use the secret in {file}: {what}") from None
     found: dict[str, bytes] = {}
     for line in text.splitlines():
         kid, _, value = line.strip().partition(" ")
@@ -165,7 +166,7 @@ def load_keys(file: Path) -> Keys:
 
 
 def _read_or_make(file: Path) -> str:
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     try:
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:
