@@ -70,5 +70,6 @@ def test_a_picture_of_the_dashboard_shows_the_room(world: LoopbackWorld) -> None
         call.blocking.go_live()
         bo.blocking.join(ROOM)
         picture = screenshot_svg(hana, ROOM, wait_seconds=0.5)
+        assert "@font-face" not in picture, "a picture asks no other host for anything"
     assert picture.startswith("<svg")
     assert all(word in picture for word in ("Evening", "Hana", "Bo", "Stage"))

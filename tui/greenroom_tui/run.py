@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import signal
 import time
 from collections.abc import Callable, Coroutine
@@ -14,6 +15,7 @@ from greenroom.protocol.ids import Cid
 from greenroom_tui.app import DashboardApp, LinkOf
 from greenroom_tui.engine import Engine
 
+_OUTSIDE_FONTS = re.compile(r"@font-face\s*\{[^}]*\}\s*")  # a picture asks no other host for anything
 _ASKED_TO_GO = (signal.SIGHUP, signal.SIGTERM)
 
 
@@ -74,7 +76,7 @@ def _photographer(
             await pilot.pause(0.1)
         app.follow()
         await pilot.pause(0.2)
-        pictures.append(app.export_screenshot(title="Greenroom"))
+        pictures.append(_OUTSIDE_FONTS.sub("", app.export_screenshot(title="Greenroom")))
         app.action_leave_and_quit()
 
     return take
