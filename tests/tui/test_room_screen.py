@@ -171,6 +171,49 @@ async def test_the_newest_message_stays_in_sight_and_long_ones_wrap() -> None:
         assert "message 3 " not in shown.text
 
 
+async def test_the_newest_lines_are_in_sight_after_a_dialog_and_after_resizing() -> None:
+    world = standup()
+    async with dashboard(world, size=(80, 30)) as shown:
+        for number in range(30):
+            world.act(ANN, PostMessage(f"message {number}."))
+        await shown.sees("message 29.")
+        await shown.press("Q")
+        await shown.sees("Join Stand-up")
+        for number in range(30, 40):
+            world.act(ANN, PostMessage(f"message {number}."))
+            world.act(actor(f"late{number}"), Join())
+        log = shown.room.query_one(Log)
+        await shown.until(lambda: any("Late39" in line.text for line in log.rows))
+        await shown.press("escape")
+        await shown.sees("message 39.", "Late39 came in")
+        for size in ((80, 24), (60, 26), (120, 40), (80, 24)):
+            await shown.pilot.resize_terminal(*size)
+            await shown.sees("message 39.", "Late39 came in")
+        world.act(ANN, PostMessage("message 40."))
+        await shown.sees("message 40.")
+
+
+async def test_who_scrolled_up_stays_there_until_back_at_the_end() -> None:
+    world = standup()
+    async with dashboard(world) as shown:
+        for number in range(30):
+            world.act(ANN, PostMessage(f"message {number}."))
+        await shown.sees("message 29.")
+        shown.room.query_one(Chat).focus()
+        await shown.pilot.pause()
+        await shown.sees("message 29.")
+        await shown.press("home")
+        await shown.until(lambda: "message 29." not in shown.text)
+        world.act(ANN, PostMessage("message 30."))
+        await shown.until(lambda: len(shown.room.query_one(Chat).rows) >= 31)
+        await shown.pilot.pause()
+        assert "message 30." not in shown.text
+        await shown.press("end")
+        await shown.sees("message 30.")
+        world.act(ANN, PostMessage("message 31."))
+        await shown.sees("message 31.")
+
+
 async def test_typing_is_announced_above_the_chat() -> None:
     world = standup()
     async with dashboard(world) as shown:

@@ -13,7 +13,7 @@ from textual.events import Resize
 from greenroom.state.engine import LogLine
 from greenroom.views.chat import ChatRow
 from greenroom_tui.cells import Cell, Line, clean, fit
-from greenroom_tui.widgets.rows import Rows
+from greenroom_tui.widgets.rows import NewestLast
 
 CLOCK = 6
 
@@ -29,7 +29,7 @@ class ChatLine(NamedTuple):
     mine: bool
 
 
-class Chat(Rows[ChatLine]):
+class Chat(NewestLast[ChatLine]):
     """Messages, wrapped. Follows the newest unless scrolled up."""
 
     EMPTY = "nobody has written yet"
@@ -57,14 +57,9 @@ class Chat(Rows[ChatLine]):
 
     def on_resize(self, _event: Resize) -> None:
         self.show_messages(self._messages)
-        self.scroll_end(animate=False)
-
-    def on_length_changed(self, at_end: bool) -> None:
-        if at_end:
-            self.scroll_end(animate=False)
 
 
-class Log(Rows[LogLine]):
+class Log(NewestLast[LogLine]):
     """What happened, newest last."""
 
     EMPTY = "nothing has happened yet"
@@ -75,10 +70,6 @@ class Log(Rows[LogLine]):
 
     def draw(self, row: LogLine, columns: int) -> Line:
         return (Cell(fit(clock(row.at), CLOCK), "dim"), Cell(clean(row.text, columns - CLOCK), "dim"))
-
-    def on_length_changed(self, at_end: bool) -> None:
-        if at_end:
-            self.scroll_end(animate=False)
 
 
 def clock(at: float) -> str:

@@ -7,7 +7,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
-from textual.events import Click
+from textual.events import Click, Resize
 from textual.geometry import Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
@@ -36,6 +36,7 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
     ]
     EMPTY: ClassVar[str] = ""
     MARKER: ClassVar[bool] = True
+    FIRST_CHOICE: ClassVar[int] = 0
 
     class Chosen(Message):
         """Another row was chosen."""
@@ -70,10 +71,8 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
         self._keys = tuple(self.key_of(row) for row in self._rows)
         self._keep_choice()
         if len(before) != len(self._rows):
-            at_end = self.scroll_offset.y >= self.max_scroll_y
             self.virtual_size = Size(0, len(self._rows))
             self.refresh()
-            self.on_length_changed(at_end)
             return
         columns = self._columns
         for y, (old, new) in enumerate(zip(before, self._rows, strict=True)):
@@ -118,9 +117,6 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
 
     # ---- how it behaves
 
-    def on_length_changed(self, at_end: bool) -> None:
-        """Called after rows came or went; `at_end` tells whether the last row was in sight before."""
-
     def action_move(self, by: int) -> None:
         entries = self._entries
         if not entries:
@@ -130,7 +126,7 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
 
     def on_focus(self) -> None:
         if self._chosen is None and self._entries:
-            self.choose(self._entries[0])
+            self.choose(self._entries[self.FIRST_CHOICE])
         self.refresh()
 
     def on_blur(self) -> None:
@@ -171,7 +167,7 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
         """When the chosen row is gone, the one that took its place is chosen."""
         if self._chosen is None:
             if self._keys and self.has_focus:
-                self._chosen = self._keys[0]
+                self._chosen = self._keys[self.FIRST_CHOICE]
             return
         entries = self._entries
         if self._chosen in entries:
@@ -191,3 +187,31 @@ class Rows(Looks, ScrollView, Generic[Row], can_focus=True):
             self.scroll_to(y=first, animate=False)
         elif last >= top + height:
             self.scroll_to(y=last - height + 1, animate=False)
+
+
+class NewestLast(Rows[Row]):
+    """A list that grows at its end and keeps it in sight, until somebody scrolls up; at the end it follows again."""
+
+    FIRST_CHOICE = -1
+
+    def __init__(self, *, id: str | None = None) -> None:
+        super().__init__(id=id)
+        self._following = True
+
+    def show(self, rows: Sequence[Row]) -> None:
+        following = self._following
+        super().show(rows)
+        if following:
+            self._to_end()
+
+    def watch_scroll_y(self, old_value: float, new_value: float) -> None:
+        super().watch_scroll_y(old_value, new_value)
+        self._following = new_value >= self.max_scroll_y
+
+    def on_resize(self, _event: Resize) -> None:
+        if self._following:
+            self._to_end()
+
+    def _to_end(self) -> None:
+        # At once, not after a refresh: under a dialog there is none. Forced, since the scroll bar may not be there yet.
+        self.scroll_end(animate=False, immediate=True, force=True, x_axis=False)
