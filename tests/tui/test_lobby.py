@@ -37,7 +37,7 @@ async def test_enter_goes_into_the_chosen_room() -> None:
         await shown.sees("Stand-up")
         await shown.press("enter")
         await shown.until(lambda: isinstance(shown.app.screen, RoomScreen))
-        await shown.sees("Zed (me)")
+        await shown.sees("Zed (you)")
         assert ZED.user in world.room().participants
 
 

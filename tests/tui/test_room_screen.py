@@ -37,7 +37,7 @@ async def test_everything_that_matters_is_in_sight(size: tuple[int, int]) -> Non
             "● Ann",
             "speaking",
             "−14 dB",
-            "○ Hana (me)",
+            "○ Hana (you)",
             "Hands · 2 hands",
             "1 Bo",
             "2 Cy",
@@ -47,7 +47,7 @@ async def test_everything_that_matters_is_in_sight(size: tuple[int, int]) -> Non
             "May I ask something about the",
             "Of course, you are next.",
             "Bo raised a hand",
-            "lost 0.7% · concealed 0.5% · jitter 3, buffer 40, rtt 11 ms",
+            "lost 0.7% · concealed 0.5% · jitter/buffer/rtt 3/40/11 ms",
             "m Close microphone",
             "n Next hand",
             "? Help",
@@ -156,10 +156,22 @@ async def test_writing_a_message_leaves_the_letter_keys_alone() -> None:
     async with dashboard(world) as shown:
         await shown.press("c")
         await shown.write("q?")
-        await shown.press("enter", "escape")
+        await shown.press("enter")
         await shown.until(lambda: PostMessage("q?") in world.asked)
-        await shown.sees("Hana  q?")
+        await shown.sees("Hana  q?", "c to write")
         assert isinstance(shown.app.focused, Stage)
+
+
+@pytest.mark.parametrize("key", ["enter", "escape"])
+async def test_writing_ends_without_a_message(key: str) -> None:
+    world = standup()
+    async with dashboard(world) as shown:
+        await shown.press("c")
+        await shown.sees("Enter sends, Esc goes back")
+        await shown.press(key)
+        await shown.sees("c to write")
+        assert isinstance(shown.app.focused, Stage)
+        assert not [request for request in world.asked if isinstance(request, PostMessage)]
 
 
 async def test_the_newest_message_stays_in_sight_and_long_ones_wrap() -> None:

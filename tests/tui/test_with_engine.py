@@ -34,7 +34,7 @@ async def test_a_host_opens_a_room_answers_a_hand_and_leaves(world: LoopbackWorl
             await shown.write("Room")
             await shown.press("enter")
             await shown.until(lambda: isinstance(app.screen, RoomScreen))
-            await shown.sees("Hana (me)", "backstage")
+            await shown.sees("Hana (you)", "backstage")
             await shown.press("G")
             await shown.sees("● live")
             call = await bo.join(ROOM)

@@ -195,8 +195,29 @@ def test_status_and_numbers_fit_a_line() -> None:
     numbers = CallStatistics(
         at=1.0, packets_received=90, packets_lost=10, frames_played=100, frames_concealed=9
     )
-    assert "lost 10.0%" in statistics_line(replace(call, statistics=numbers))
+    assert "lost 10%" in statistics_line(replace(call, statistics=numbers))
     assert "concealed 9.0%" in statistics_line(replace(call, statistics=numbers))
+
+
+def test_a_line_of_numbers_has_units_and_fits_a_terminal() -> None:
+    numbers = CallStatistics(
+        at=1.0,
+        received_kbps=1234.0,
+        sent_kbps=128.0,
+        packets_received=9,
+        packets_lost=991,
+        frames_played=100,
+        frames_concealed=50,
+        jitter_ms=123.0,
+        buffer_ms=1000.0,
+        rtt_ms=999.0,
+    )
+    line = statistics_line(replace(call_of(ANN), statistics=numbers))
+    assert line.endswith("jitter/buffer/rtt 123/1000/999 ms")
+    assert len(line) <= 79
+    assert statistics_line(replace(call_of(ANN), statistics=replace(numbers, rtt_ms=None))).endswith(
+        "jitter/buffer 123/1000 ms"
+    )
 
 
 @pytest.mark.parametrize(

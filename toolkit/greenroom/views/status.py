@@ -48,7 +48,7 @@ def microphone_words(call: CallState) -> str:
 
 
 def statistics_line(call: CallState) -> str:
-    """Return the numbers of the last two seconds in a line of 80 columns; empty until there are some.
+    """Return the numbers of the last two seconds in a line of at most 79 columns; empty until there are some.
 
     Jitter, buffer and round trip time (rtt) are in milliseconds.
     """
@@ -57,13 +57,12 @@ def statistics_line(call: CallState) -> str:
         return ""
     parts = [
         f"↓{numbers.received_kbps:.0f} ↑{numbers.sent_kbps:.0f} kb/s",
-        f"lost {_share(numbers.packets_lost, numbers.packets_lost + numbers.packets_received)}",
-        f"concealed {numbers.concealed_ratio:.1%}",
+        f"lost {_percent(numbers.packets_lost, numbers.packets_lost + numbers.packets_received)}",
+        f"concealed {_percent(numbers.frames_concealed, numbers.frames_played)}",
     ]
-    times = [f"jitter {numbers.jitter_ms:.0f}", f"buffer {numbers.buffer_ms:.0f}"]
-    if numbers.rtt_ms is not None:
-        times.append(f"rtt {numbers.rtt_ms:.0f}")
-    parts.append(f"{', '.join(times)} ms")
+    times = {"jitter": numbers.jitter_ms, "buffer": numbers.buffer_ms, "rtt": numbers.rtt_ms}
+    known = {name: f"{ms:.0f}" for name, ms in times.items() if ms is not None}
+    parts.append(f"{'/'.join(known)} {'/'.join(known.values())} ms")
     return " · ".join(parts)
 
 
@@ -79,5 +78,6 @@ def _sound(call: CallState) -> str:
             return ""
 
 
-def _share(part: int, whole: int) -> str:
-    return f"{part / whole:.1%}" if whole else "0.0%"
+def _percent(part: int, whole: int) -> str:
+    share = part / whole if whole else 0.0
+    return f"{share:.0%}" if share >= 0.0995 else f"{share:.1%}"

@@ -283,6 +283,7 @@ class RoomScreen(RoomsideScreen):
         if event.value.strip():
             self.dashboard.perform(self.cid, PostMessage(event.value))
             event.input.clear()
+        self.action_to_stage()
 
     @on(Input.Changed, "#write")
     def _typing(self, event: Input.Changed) -> None:

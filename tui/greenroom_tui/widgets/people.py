@@ -16,7 +16,7 @@ class Hands(Rows[HandRow]):
         return row.user
 
     def draw(self, row: HandRow, columns: int) -> Line:
-        name = f"{row.name} (me)" if row.me else row.name
+        name = f"{row.name} (you)" if row.me else row.name
         waiting = row.waiting if row.present else f"away {row.waiting}"
         tail = max(10, len(waiting) + 1)
         return (
@@ -36,7 +36,7 @@ class Audience(Rows[ListenerRow]):
         return row.user
 
     def draw(self, row: ListenerRow, columns: int) -> Line:
-        name = f"{row.name} (me)" if row.me else row.name
+        name = f"{row.name} (you)" if row.me else row.name
         words = _state(row)
         tail = min(len(words) + 1, columns // 2)
         look: Look = "dim" if row.connected else "bad"

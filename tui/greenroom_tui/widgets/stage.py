@@ -31,7 +31,7 @@ class Stage(Rows[SpeakerRow]):
         name_columns = min(24, max(8, columns // 3 - 2))
         line: list[Cell] = [
             Cell(f"{mark} ", look),
-            Cell(fit(f"{row.name} (me)" if row.me else row.name, name_columns), _name_look(row)),
+            Cell(fit(f"{row.name} (you)" if row.me else row.name, name_columns), _name_look(row)),
             Cell(" "),
         ]
         if wide:
