@@ -13,7 +13,7 @@ from greenroom.state.call import CallPhase, ShownReaction
 from greenroom.state.engine import ConnectionPhase
 from greenroom_tui.screens.lobby import LobbyScreen
 from greenroom_tui.screens.room import RoomScreen
-from greenroom_tui.screens.share import qr_lines
+from greenroom_tui.screens.share import ShareScreen, qr_lines
 from greenroom_tui.themes import THEMES
 from greenroom_tui.widgets.chat import Chat, Log
 from greenroom_tui.widgets.people import Audience, Hands
@@ -239,10 +239,18 @@ async def test_the_link_comes_with_a_code_that_fits_the_smallest_terminal() -> N
         await shown.sees(
             "Join Stand-up",
             "http://127.0.0.1:8440/r/audio_room:standup",
-            *qr_lines("http://127.0.0.1:8440/r/audio_room:standup"),
+            *qr_lines("http://127.0.0.1:8440/r/audio_room:standup", quiet=4),
+            "for a browser on this machine",
         )
         await shown.press("escape")
         await shown.until(lambda: isinstance(shown.app.screen, RoomScreen))
+
+
+async def test_a_long_link_has_a_narrower_margin_rather_than_no_code() -> None:
+    link = "https://greenroom.example.org:8440/r/audio_room:stand-up-1"
+    async with dashboard(standup()) as shown:
+        shown.app.push_screen(ShareScreen("Stand-up", link))
+        await shown.sees(*qr_lines(link, quiet=2), "for a browser or a phone")
 
 
 async def test_every_palette_shows_the_same_words() -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from ipaddress import ip_address
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import segno
 from rich.segment import Segment
@@ -22,15 +24,16 @@ from greenroom_tui.widgets.bar import Bar
 # Readers need dark on light whatever the theme.
 _INK = Style(color="#000000", bgcolor="#ffffff")
 _HALVES = {(False, False): " ", (True, False): "▀", (False, True): "▄", (True, True): "█"}
-QUIET = 2
+QUIET = 4  # ISO/IEC 18004 asks for a quiet zone of four modules; readers get along with two
+TIGHT = 2
 
 
 class QrCode(Widget):
     """A QR code in half blocks: two modules in a character."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, lines: list[str]) -> None:
         super().__init__()
-        self._lines = qr_lines(text)
+        self._lines = lines
 
     def get_content_width(self, container: Size, viewport: Size) -> int:
         return len(self._lines[0])
@@ -44,11 +47,11 @@ class QrCode(Widget):
         return Strip([Segment(self._lines[y], _INK)]).adjust_cell_length(self.size.width, _INK)
 
 
-def qr_lines(text: str) -> list[str]:
-    """Return `text` as a QR code (error correction L) of half blocks, with a quiet zone of two modules."""
+def qr_lines(text: str, quiet: int = QUIET) -> list[str]:
+    """Return `text` as a QR code (error correction L) of half blocks, with a quiet zone of `quiet` modules."""
     matrix = [
         [bool(module) for module in row]
-        for row in segno.make(text, error="l", micro=False).matrix_iter(border=QUIET)
+        for row in segno.make(text, error="l", micro=False).matrix_iter(border=quiet)
     ]
     if len(matrix) % 2:
         matrix.append([False] * len(matrix[0]))
@@ -71,10 +74,11 @@ class ShareScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="card", id="share"):
             yield Bar(id="link")
-            code = QrCode(self._link)
             # The code and two more lines must fit; a link alone is better than half a code.
-            if len(qr_lines(self._link)) + 4 <= self.app.size.height:
-                yield code
+            codes = (qr_lines(self._link, quiet) for quiet in (QUIET, TIGHT))
+            fits = next((code for code in codes if len(code) + 4 <= self.app.size.height), None)
+            if fits is not None:
+                yield QrCode(fits)
             yield Bar(id="how")
 
     def on_mount(self) -> None:
@@ -83,5 +87,15 @@ class ShareScreen(ModalScreen[None]):
         card.styles.width = min(self.app.size.width - 2, max(44, len(self._link) + 4))
         self.query_one("#link", Bar).show((Cell(clean(self._link, 400), "strong"),))
         self.query_one("#how", Bar).show(
-            (Cell("for a browser or a phone   ", "dim"), Cell("Esc", "key"), Cell(" closes", "dim"))
+            (Cell(f"for {_whose(self._link)}   ", "dim"), Cell("Esc", "key"), Cell(" closes", "dim"))
         )
+
+
+def _whose(link: str) -> str:
+    """Return who can use `link`: nobody else reaches an address of the machine itself."""
+    host = urlsplit(link).hostname or ""
+    try:
+        here = host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        here = False
+    return "a browser on this machine" if here else "a browser or a phone"
