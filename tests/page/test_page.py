@@ -38,6 +38,14 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 TONE_HZ = 1000.0
 MICROPHONE_HZ = 440.0  # what the browser's microphone hums: `conftest.talker`
+# From now on no connection to the server comes about.
+UNREACHABLE = """() => {
+  watched.reachable = WebSocket;
+  window.WebSocket = class {
+    constructor() { setTimeout(() => this.onclose({ code: 1006 })); }
+    close() {}
+  };
+}"""
 PAYLOADS = [
     "<script>alert(1)</script>",
     "<img src=x onerror=alert(1)>",
@@ -175,14 +183,39 @@ async def test_a_page_that_is_loaded_again_is_the_same_person(browser: Browser, 
         await ola.page.get_by_role("button", name="Accept").click()
         await expect(ola.page.get_by_role("button", name="Open microphone")).to_be_visible()
         await ola.page.reload()
-        await expect(ola.page.get_by_label("Your name")).to_have_value("Ola")
-        await ola.page.get_by_role("button", name="Listen").click()
         await ola.inside()
         await expect(ola.page.get_by_role("button", name="Open microphone")).to_be_visible()
         await ann.until(lambda room: (person := called(room, "Ola")) is not None and person.connected)
         assert [person.user for person in ann.room.participants.values() if person.name == "Ola"] == [
             before.user
         ]
+        await ola.page.get_by_role("button", name="Leave").click()
+        await expect(ola.page.get_by_role("button", name="Join again")).to_be_visible()
+        await ola.page.evaluate("localStorage.clear()")
+        await ola.page.reload()
+        await expect(ola.page.get_by_label("Your name")).to_have_value("Ola")
+        await ola.assert_unharmed()
+
+
+async def test_the_newest_message_is_in_sight_from_the_start(browser: Browser, server: LiveServer) -> None:
+    cid = new_cid()
+    async with (
+        joined(server.url, await server.host(), cid, media=False) as ann,
+        visitor(browser, viewport={"width": 900, "height": 600}) as uma,
+    ):
+        for number in range(30):
+            await ann.do(PostMessage(f"message {number}."))
+        await uma.come_in(server.url, cid, "Uma")
+        newest = uma.page.get_by_role("log").get_by_text("message 29.")
+        await expect(newest).to_be_in_viewport(ratio=1)
+        await uma.page.set_viewport_size({"width": 900, "height": 450})
+        await ann.do(PostMessage("message 30."))
+        await expect(uma.page.get_by_role("log").get_by_text("message 30.")).to_be_in_viewport(ratio=1)
+        await uma.page.get_by_role("log").evaluate("(list) => list.scrollTo(0, 0)")
+        await ann.do(PostMessage("message 31."))
+        await expect(uma.page.get_by_role("log")).to_contain_text("message 31.")
+        await expect(uma.page.get_by_role("log").get_by_text("message 31.")).not_to_be_in_viewport()
+        await uma.assert_unharmed()
 
 
 async def test_everything_works_from_the_keyboard(browser: Browser, server: LiveServer) -> None:
@@ -317,8 +350,15 @@ async def test_a_lost_connection_comes_back_without_a_ghost(talker: Browser, ser
         await hal.page.get_by_role("button", name="Accept").click()
         await hal.page.get_by_role("button", name="Open microphone").click()
         await ann.hears(guest.number)
+        await hal.watched(f"({UNREACHABLE})()")
         await hal.watched("watched.sockets.at(-1).close()")
+        await expect(hal.page.locator("#main-words")).to_have_text("Connection lost.")
+        own = hal.page.locator("#speakers li", has_text="Hal")
+        await expect(own.locator(".words")).to_have_text("connection lost")
+        await expect(own).not_to_have_class(re.compile("speaking|open"))
+        await hal.watched("(window.WebSocket = watched.reachable)")
         await hal.until("watched.sockets.length > 1")
+        await expect(hal.page.locator("#main-words")).to_have_text("You are heard.")
         await hal.status("You hear the room, and it hears you.")
         await ann.do(PostMessage("still there?"))
         await expect(hal.page.get_by_role("log")).to_contain_text("still there?")

@@ -3,7 +3,8 @@
 import { Connection, Refused, sentence } from "./connection.mjs";
 import { bindControls, rememberName } from "./controls.mjs";
 import { $ } from "./dom.mjs";
-import { addressOf, firstMessage, keepResume, takeLink } from "./link.mjs";
+import { addressOf, firstMessage, keepResume, keepVisit, takeLink, visitBefore } from "./link.mjs";
+import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { soundState } from "./rows.mjs";
 import { draw, drawMyLevel, say } from "./screen.mjs";
@@ -100,6 +101,7 @@ function comeIn(anew) {
   const first = state.phase === "joining";
   if (state.phase === "left") return;
   set({ ...state, phase: "joined" });
+  keepVisit(link, state.name);
   if (first) {
     say(`You are in ${roomOf(state)?.title ?? "the room"}, listening.`, false);
     redraw();
@@ -123,6 +125,7 @@ function endConnection() {
   const ended = connection;
   connection = null;
   clearTimeout(remediaTimer);
+  keepVisit(link, null);
   ended?.close();
   sound?.close();
 }
@@ -250,6 +253,7 @@ async function look() {
 bindControls({
   room: link.cid,
   named: link.kept?.named ?? false,
+  name: link.kept?.guest ?? "",
   enter(name, room) {
     if (name) rememberName(name);
     if (link.cid === null) location.assign(addressOf(room));
@@ -272,6 +276,9 @@ bindControls({
   hurry: () => connection?.hurry(),
   goodbye: () => connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } }),
 });
+bindChatScrolling();
 setInterval(drawMeters, LEVELS_EVERY_MS);
 setInterval(look, LOOK_EVERY_MS);
+const before = visitBefore(link);
+if (before !== null) enter(before);
 redraw();

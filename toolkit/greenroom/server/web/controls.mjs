@@ -46,7 +46,7 @@ export function bindControls(page) {
 
 function bindDoor(page) {
   try {
-    $("name").value = localStorage.getItem(NAME) ?? "";
+    $("name").value = page.name || (localStorage.getItem(NAME) ?? "");
   } catch {
     // nothing kept
   }

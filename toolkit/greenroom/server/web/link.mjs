@@ -21,6 +21,17 @@ export const addressOf = (room) => `/r/${encodeURIComponent(room).replace("%3A",
 /** Keep what to come back with, so that a page that is loaded again is the same person. */
 export const keepResume = (link, resume) => keep(link, { ...link.kept, resume });
 
+/** Keep the `name` of who is inside, or null outside, so that a page that is loaded again goes back in by itself. */
+export function keepVisit(link, name) {
+  if (link.kept) keep(link, { ...link.kept, visit: name });
+}
+
+/** The name under which this page was inside the room when it was loaded again, or null. */
+export function visitBefore(link) {
+  const [navigation] = performance.getEntriesByType("navigation");
+  return navigation?.type === "reload" ? (link.kept?.visit ?? null) : null; // a copy of a tab throws nobody out
+}
+
 /**
  * The first message on a connection of `name`: to resume, else with a token. `refused` is the type of the one that the
  * server did not accept, or null; `seen` is the last event known. Rejects with `Refused` when there is no way in.
@@ -64,7 +75,7 @@ async function joinToken(link, name) {
 
 /**
  * Until this tab closes: `token`, `resume`, the name of the `guest` they are for (null came by a
- * personal link), and whether that link has `named` the person already.
+ * personal link), whether that link has `named` the person already, and the name of the `visit` while inside.
  */
 function keep(link, kept) {
   link.kept = kept;

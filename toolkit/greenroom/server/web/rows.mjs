@@ -19,9 +19,9 @@ export function speakerRows(state) {
     name: person.name,
     number: person.number,
     mine: person.user === state.me,
-    open: person.microphone && !person.suspended && person.connected,
+    open: person.microphone && !person.suspended && person.connected && !(lost(state) && person.user === state.me),
     role: ROLE_WORDS[person.role] ?? "",
-    words: presenceWords(room, person, state.quality[person.user]),
+    words: lost(state) && person.user === state.me ? "connection lost" : presenceWords(room, person, state.quality[person.user]),
   }));
   return { rows, more: stage.length - rows.length };
 }
@@ -35,7 +35,7 @@ export function levelRows(state, heard, mine) {
       const told = state.levels.get(number);
       const own = user === state.me ? (microphoneOpen(state) ? mine : null) : heard.get(number);
       const dbfs = microphone ? Math.max(told?.dbfs ?? -127, own ?? -127) : -127;
-      return [number, { level: meter(dbfs), speaking: microphone && Boolean(told?.speaking) }];
+      return [number, { level: meter(dbfs), speaking: microphone && !lost(state) && Boolean(told?.speaking) }];
     }),
   );
 }
@@ -110,6 +110,14 @@ export function soundState(state, { blocked, volume, silentMs }) {
 
 /** The one big button: what it does, what it says, whether it is pressed, and the line beside it. */
 export function mainAction(state) {
+  const now = actionOnline(state);
+  if (!lost(state)) return now;
+  // The microphone can still be closed: that needs no server.
+  const label = now.what === "microphone" && state.wish ? "Close microphone" : now.label;
+  return { ...now, label, words: "Connection lost." };
+}
+
+function actionOnline(state) {
   if (can(state, SPEAK)) {
     const open = microphoneOpen(state);
     if (state.wish && !open) return action("microphone", "Opening…", true, "Opening your microphone…");
@@ -126,6 +134,8 @@ export function mainAction(state) {
     return action("hand", "Raise hand", false, "Raise your hand to speak.");
   return action(null, "", false, invitedBy(state) ? "" : "You are listening.");
 }
+
+const lost = (state) => state.connection === "reconnecting";
 
 const action = (what, label, pressed, words) => ({ what, label, pressed, words });
 

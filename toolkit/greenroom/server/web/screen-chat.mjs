@@ -8,13 +8,27 @@ const CHAT = "create-message";
 const AT_THE_END_PX = 60;
 const clock = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
 
+let following = true; // until somebody scrolls up
+
+/** Keep the newest message in sight, also when the list appears or its size changes. */
+export function bindChatScrolling() {
+  const list = $("chat");
+  list.addEventListener("scroll", () => {
+    following = list.scrollHeight - list.scrollTop - list.clientHeight < AT_THE_END_PX;
+  });
+  new ResizeObserver(() => follow(list)).observe(list);
+}
+
+function follow(list) {
+  if (following) list.scrollTop = list.scrollHeight;
+}
+
 export function drawChat(state) {
   const list = $("chat");
   const rows = chatRows(state);
-  const following = list.scrollHeight - list.scrollTop - list.clientHeight < AT_THE_END_PX;
   const newest = list.lastElementChild?.dataset.key;
   drawList(list, rows, (row) => row.id, createMessage, updateMessage);
-  if (following && list.lastElementChild?.dataset.key !== newest) list.scrollTop = list.scrollHeight;
+  if (list.lastElementChild?.dataset.key !== newest) follow(list);
   // A screen reader hears what arrives from now on, not the history that came with the room.
   if (rows.length > 0 || state.phase === "joined") list.setAttribute("aria-live", state.phase === "joined" ? "polite" : "off");
   setText($("typing"), typingWords(state));

@@ -123,9 +123,9 @@ export function invitedBy(state) {
   return invitation ? nameOf(roomOf(state), invitation.by) : null;
 }
 
-/** Whether my microphone is really heard: wish, permission, presence, capture and sound all agree. */
+/** Whether my microphone is really heard: connection, wish, permission, presence, capture and sound all agree. */
 export const microphoneOpen = (state) =>
-  state.wish && state.capturing && can(state, SPEAK) && Boolean(myself(state)?.microphone) && state.media === "connected";
+  state.connection === "online" && state.wish && state.capturing && can(state, SPEAK) && Boolean(myself(state)?.microphone) && state.media === "connected";
 
 function replicate(state, message, now) {
   const { replica, outcome, steps } = receive(state.replica, message);
