@@ -15,7 +15,8 @@ demo serve dash: $(VENV)/.synced
 	@$(RUN) greenroom $@ $(ARGS)
 
 test: $(VENV)/.synced
-	$(RUN) pytest -m "not long" $(ARGS)
+	$(RUN) pytest -n 2 -q -m "not (live or browser or terminal or long)" $(ARGS)
+	$(RUN) pytest -m "(live or browser or terminal) and not long" $(ARGS)  # one by one: they measure real time
 
 test-long: $(VENV)/.synced
 	$(RUN) pytest -m long $(ARGS)

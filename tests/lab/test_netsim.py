@@ -10,6 +10,8 @@ import pytest
 from greenroom.lab.netsim import UdpRelay
 from greenroom.lab.weather import Weather
 
+pytestmark = pytest.mark.live
+
 
 class Ends(asyncio.DatagramProtocol):
     """One end: keeps what it receives, and answers when told to."""
