@@ -235,3 +235,16 @@ def test_the_module_prints_one_line_and_stops_on_sigint(tmp_path: Path) -> None:
         assert line.startswith("Greenroom is listening on http://127.0.0.1:")
         assert process.stdout.read() == ""
         assert process.stderr.read() == ""
+
+
+def test_a_killed_server_leaves_no_folder_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    process = start_server(data_dir=str(tmp_path / "data"))
+    assert list(temporary.glob("greenroom-*"))
+    process.kill()
+    deadline = time.monotonic() + 10.0
+    while list(temporary.glob("greenroom-*")):
+        assert time.monotonic() < deadline, "its media worker goes with it and takes the folder"
+        time.sleep(0.05)

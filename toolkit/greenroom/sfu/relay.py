@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from collections.abc import Iterator, Sequence
@@ -53,6 +54,7 @@ class Relay:
 
     def __init__(self, directory: str, index: int) -> None:
         self._directory = directory
+        self._index = index
         self.index = index
         path = self._path(index)
         if os.path.exists(path):  # left by the worker whose place we take
@@ -88,5 +90,9 @@ class Relay:
                 continue
 
     def close(self) -> None:
-        """Close the socket; the folder's owner removes the folder."""
+        """Close the socket and take its name away; the last worker to go takes the folder, should its owner be gone."""
         self.socket.close()
+        with contextlib.suppress(OSError):
+            os.unlink(self._path(self._index))
+        with contextlib.suppress(OSError):
+            os.rmdir(self._directory)
