@@ -107,7 +107,7 @@ def test_join_ends_with_its_file_and_rooms_lists_who_is_on(place: Place) -> None
         row = next(room for room in place.run("rooms", "--json").json if room["cid"] == "audio_room:list")
         assert (row["live"], row["on_stage"]) == (True, ["Cy"])
         assert "audio_room:list" in place.run("rooms", "--live").out
-        once = place.run("join", "list", "--play", str(sentence), name="Di")
+        once = place.run("join", "own", "--create", "--play", str(sentence), name="Di")
         assert once.code == 0
         speaker.send_signal(signal.SIGINT)
         assert speaker.wait(15) == 0
