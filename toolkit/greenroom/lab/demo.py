@@ -112,7 +112,8 @@ class Demo:
             people.append(Person(UserId(name), name.title(), token, voice, on_stage=number < len(speaking)))
         if self._host_grants:
             people.append(Person(UserId("host"), self.host, self.host_token, speaking[0]))
-        return Cast(server.url, DEMO_CID, self.seed, tuple(people), self._host_grants)
+        host = UserId("host") if self._host_grants else None
+        return Cast(server.url, DEMO_CID, self.seed, tuple(people), host)
 
 
 class _CastProcess:

@@ -42,13 +42,13 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Cast(msgspec.Struct, frozen=True):
-    """Who plays in which room of which server. `host_grants`: the first person on the stage answers raised hands."""
+    """Who plays in which room of which server. `host`: who of them answers raised hands."""
 
     server: str
     cid: Cid
     seed: int
     people: tuple[Person, ...]
-    host_grants: bool = False
+    host: UserId | None = None
 
 
 class CastReport(msgspec.Struct, frozen=True):
@@ -175,9 +175,8 @@ async def perform(cast: Cast, ended: asyncio.Event, ready: asyncio.Event) -> Cas
             for player in players.values()
             if not player.person.on_stage
         ]
-        if cast.host_grants:
-            host = next(player for player in players.values() if player.person.on_stage)
-            tasks.append(asyncio.create_task(host.answer_hands()))
+        if cast.host is not None:
+            tasks.append(asyncio.create_task(players[cast.host].answer_hands()))
         await ended.wait()
         return _report(players)
     finally:
