@@ -62,13 +62,50 @@ Decision = Play | Recover | Fill
 
 
 class Counts:
-    """What was made of the packets of one speaker; fields as in `ReceivedStatistics`."""
+    """What was made of the packets of one speaker; fields as in `ReceivedStatistics`.
 
-    __slots__ = ("bytes", "concealed", "frames", "late", "lost", "packets", "recovered_fec", "recovered_red")
+    `waited_seconds` sums how long every sample of a packet had waited when it was played (`emitted_samples` of them).
+    """
+
+    __slots__ = (
+        "bytes",
+        "concealed_samples",
+        "concealment_events",
+        "emitted_samples",
+        "inserted_samples",
+        "late",
+        "lost",
+        "packets",
+        "played_samples",
+        "recovered_fec",
+        "recovered_red",
+        "removed_samples",
+        "waited_seconds",
+        "with_copies",
+    )
 
     def __init__(self) -> None:
-        self.packets = self.bytes = self.frames = self.lost = 0
-        self.concealed = self.late = self.recovered_fec = self.recovered_red = 0
+        self.packets = self.bytes = self.lost = self.late = self.with_copies = 0
+        self.recovered_fec = self.recovered_red = 0
+        self.played_samples = self.concealed_samples = self.concealment_events = 0
+        self.inserted_samples = self.removed_samples = self.emitted_samples = 0
+        self.waited_seconds = 0.0
+
+    @property
+    def frames(self) -> int:
+        """What was played, in frames of 20 ms."""
+        return round(self.played_samples / FRAME)
+
+    @property
+    def concealed(self) -> int:
+        """What was made up, in frames of 20 ms."""
+        return round(self.concealed_samples / FRAME)
+
+    def made_up(self, samples: int, *, begins: bool) -> None:
+        """Count `samples` that continued what was heard; `begins`: what came before was not made up."""
+        self.played_samples += samples
+        self.concealed_samples += samples
+        self.concealment_events += begins
 
 
 class _Held(msgspec.Struct, frozen=True):
@@ -110,6 +147,7 @@ class JitterBuffer:
         self._ahead: deque[int] = deque(maxlen=50)
         self._copies = 0
         self._packets_since_copies = 0
+        self._making_up = False
 
     @property
     def depth_ms(self) -> float:
@@ -139,6 +177,7 @@ class JitterBuffer:
         counts = self._counts_of(speaker)
         counts.packets += 1
         counts.bytes += len(payload)
+        counts.with_copies += bool(redundant) or has_fec(payload)
         if self._next is None or self._is_another_stream(sequence, timestamp):
             self._restart(sequence, timestamp, samples)
         extended = unwrap_sequence(self._newest_sequence, sequence)
@@ -197,6 +236,7 @@ class JitterBuffer:
         if second is not None and second.speaker == first.speaker and self._is_too_long(quiet):
             self._take(second)
             self._ahead.clear()
+            self._counts_of(first.speaker).removed_samples += second.samples
             return Play(first.payload, first.samples, first.speaker, blend=second.payload)
         return Play(first.payload, first.samples, first.speaker, cut=cut)
 
@@ -210,8 +250,9 @@ class JitterBuffer:
         counts.lost += 1
         if gap <= FRAME and has_fec(first.payload):
             counts.recovered_fec += 1
-            counts.frames += 1
             samples = _whole(gap)
+            counts.played_samples += samples
+            self._making_up = False
             self._advance(samples)
             return Recover(first.payload, samples, first.speaker)
         return self._fill(min(gap, FRAME), missing=True)
@@ -219,11 +260,12 @@ class JitterBuffer:
     def _fill(self, samples: int, *, missing: bool, advance: bool = True) -> Fill:
         samples = _whole(samples)
         if missing:
-            counts = self._counts_of(self.speaker)
-            counts.concealed += 1
-            counts.frames += 1
+            self._counts_of(self.speaker).made_up(samples, begins=not self._making_up)
+            self._making_up = True
         if advance:
             self._advance(samples)
+        else:
+            self._counts_of(self.speaker).inserted_samples += samples
         return Fill(samples, self.speaker, missing)
 
     def _end_starvation(self, sequence: int, at: int, samples: int, speaker: int) -> None:
@@ -240,8 +282,8 @@ class JitterBuffer:
             self._hold_pulls = 0
             return
         made_up = min(missing, starved_frames) if missing else starved_frames
-        counts.concealed += made_up
-        counts.frames += made_up
+        if made_up:
+            counts.made_up(made_up * FRAME, begins=True)
         if missing:
             counts.lost += made_up
             self._last_sequence += made_up
@@ -266,7 +308,10 @@ class JitterBuffer:
         del self._held[packet.timestamp]
         self._started = True
         counts = self._counts_of(packet.speaker)
-        counts.frames += 1
+        counts.played_samples += packet.samples
+        counts.emitted_samples += packet.samples
+        counts.waited_seconds += packet.samples * (self._newest_end - packet.timestamp) / (1000 * _MS)
+        self._making_up = False
         if packet.redundant:
             counts.lost += 1
             counts.recovered_red += 1
