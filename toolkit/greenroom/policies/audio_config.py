@@ -1,7 +1,8 @@
 """What a call's sound is made of, who said so, and what may still change while it is used. Pure.
 
 Every value is the call's own, else the client's, else the broadcaster's. The result is fixed when the call first uses
-sound, except for what Opus and RED can change from one packet to the next (`LIVE`).
+sound, except for what Opus and RED can change from one packet to the next (`LIVE`), and what never leaves this machine
+(`LOCAL`: the processing of the microphone, the route of the output).
 """
 
 from __future__ import annotations
@@ -11,14 +12,17 @@ from enum import StrEnum
 from typing import Any, Literal
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import force_setattr, replace
 
 from greenroom.errors import Malformed
 from greenroom.policies.redundancy import Redundancy
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.state.audio import (
+    UNTOUCHED,
     Application,
     EffectiveAudio,
+    ExpectedLoss,
+    FrameLength,
     LiveAudio,
     NoiseSuppression,
     Origin,
@@ -39,7 +43,9 @@ class AudioConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     """A wish about a call's sound. None leaves a value to whoever is asked next: call, client, broadcaster.
 
     `bitrate` in bits a second, 6,000 to 510,000; `complexity` 0 to 10; `red_depth` how many earlier packets each
-    repeats, or "adaptive": as many as the listeners' loss asks for; `playout_target_ms` 40 to 200.
+    repeats, or "adaptive": as many as the listeners' loss asks for; `expected_loss_percent` 0 to 100, or "adaptive": what
+    Opus is told of that loss; `frame_length_ms` how much sound a packet carries: 10, 20, 40 or 60;
+    `playout_target_ms` 40 to 200.
     """
 
     channels: Literal[1, 2] | None = None
@@ -49,7 +55,9 @@ class AudioConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     complexity: int | None = None
     dtx: bool | None = None
     fec: bool | None = None
+    expected_loss_percent: ExpectedLoss | None = None
     red_depth: RedDepth | None = None
+    frame_length_ms: FrameLength | None = None
     echo_cancellation: bool | None = None
     noise_suppression: NoiseSuppression | None = None
     gain_control: bool | None = None
@@ -60,30 +68,44 @@ class AudioConfiguration(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     def __post_init__(self) -> None:
         for name, (least, most) in _RANGES.items():
             value = getattr(self, name)
-            if value is not None and not least <= value <= most:
+            if value is None or (name in _ADAPTIVE and value == "adaptive"):
+                continue
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
                 raise ValueError(f"{name} is {least} to {most}, not {value}")
         for name, allowed in _CHOICES.items():
             value = getattr(self, name)
-            if value is not None and value not in allowed:
+            if value is not None and (isinstance(value, bool) or value not in allowed):
                 raise ValueError(f"{name} is one of {', '.join(map(str, allowed))}, not {value}")
+        for name in _SWITCHES:
+            value = getattr(self, name)
+            if value is not None and not isinstance(value, bool):
+                raise ValueError(f"{name} is True or False, not {value}")
+        if self.noise_suppression is not None:  # "strong" is as good as NoiseSuppression.STRONG
+            force_setattr(self, "noise_suppression", NoiseSuppression(self.noise_suppression))
 
 
 _RANGES: Mapping[str, tuple[int, int]] = {
     "bitrate": (6_000, 510_000),
     "complexity": (0, 10),
+    "expected_loss_percent": (0, 100),
     "playout_target_ms": (40, 200),
 }
+_ADAPTIVE = frozenset({"expected_loss_percent"})
+_SWITCHES = ("dtx", "fec", "echo_cancellation", "gain_control", "stereo_playout")
 _CHOICES: Mapping[str, tuple[object, ...]] = {
     "channels": (1, 2),
     "sample_rate_hz": (8_000, 12_000, 16_000, 24_000, 48_000),
     "application": ("voip", "audio", "lowdelay"),
     "red_depth": ("adaptive", 0, 1, 2),
+    "frame_length_ms": (10, 20, 40, 60),
     "noise_suppression": tuple(NoiseSuppression),
-    "output_route": ("speaker", "headphones"),
+    "output_route": ("speaker", "headphones", "bluetooth", "earpiece"),
 }
 FIELDS = AudioConfiguration.__struct_fields__
-LIVE = frozenset({"bitrate", "dtx", "fec", "red_depth"})
+LIVE = frozenset({"bitrate", "dtx", "fec", "expected_loss_percent", "red_depth"})
 """What may change while a call uses sound; it acts on the next packet."""
+LOCAL = frozenset({"echo_cancellation", "noise_suppression", "gain_control", "output_route"})
+"""What may change as well, because nobody else notices: it acts on the next block, by a cross-fade."""
 
 
 def broadcaster() -> AudioConfiguration:
@@ -96,7 +118,9 @@ def broadcaster() -> AudioConfiguration:
         complexity=9,
         dtx=True,
         fec=True,
+        expected_loss_percent="adaptive",
         red_depth="adaptive",
+        frame_length_ms=20,
         echo_cancellation=True,
         noise_suppression=NoiseSuppression.NORMAL,
         gain_control=True,
@@ -133,7 +157,9 @@ def hi_fi() -> AudioConfiguration:
         complexity=10,
         dtx=False,
         fec=False,  # music is not coded in the way that has it
+        expected_loss_percent="adaptive",
         red_depth=1,
+        frame_length_ms=20,
         echo_cancellation=False,
         noise_suppression=NoiseSuppression.OFF,
         gain_control=False,
@@ -175,6 +201,17 @@ def with_bitrate_profile(before: AudioConfiguration, profile: BitrateProfile) ->
             return replace(before, **music)
 
 
+def values_of(name: str) -> Mapping[str, Any]:
+    """Return what a profile, or a named bitrate ("64k", "128k", "128k-stereo"), says. Raises `Malformed` for others."""
+    if name in PROFILES:
+        return {field: getattr(PROFILES[name], field) for field in FIELDS}
+    if name not in set(BitrateProfile):
+        names = ", ".join([*PROFILES, *BitrateProfile])
+        raise Malformed(f"there is no profile '{name[:40]}'; there are {names}")
+    said = with_bitrate_profile(AudioConfiguration(), BitrateProfile(name))
+    return {field: value for field in FIELDS if (value := getattr(said, field)) is not None}
+
+
 _OF_MUSIC = (
     "bitrate", "channels", "application", "dtx", "fec", "red_depth",
     "echo_cancellation", "noise_suppression", "gain_control",
@@ -185,10 +222,13 @@ def resolve(
     call: AudioConfiguration | None = None,
     client: AudioConfiguration | None = None,
     room: AudioSettings | None = None,
+    *,
+    music: bool = False,
 ) -> EffectiveAudio:
     """Return each value from the first who says one: the call, the client, the broadcaster.
 
-    A room that wants no DTX or no repeated packets has the last word about those.
+    A room that wants no DTX or no repeated packets has the last word about those. With `music` the microphone is left
+    untouched and nothing soft is taken for a pause, whoever says otherwise; without it all is again what it was.
     """
     values: dict[str, Any] = {}
     origins: dict[str, Origin] = {}
@@ -199,11 +239,22 @@ def resolve(
             if value is not None:
                 values[name], origins[name] = value, origin
                 break
+    for name, value in _WHILE_MUSIC.items() if music else ():
+        if values[name] != value:
+            values[name], origins[name] = value, Origin.MUSIC
     if room is not None and not room.opus_dtx and values["dtx"]:
         values["dtx"], origins["dtx"] = False, Origin.ROOM
     if room is not None and not room.redundant_coding and values["red_depth"] != 0:
         values["red_depth"], origins["red_depth"] = 0, Origin.ROOM
-    return EffectiveAudio(**values, origins=origins)
+    return EffectiveAudio(**values, origins=origins, music=music)
+
+
+_WHILE_MUSIC: Mapping[str, Any] = {
+    "dtx": False,
+    "echo_cancellation": UNTOUCHED.echo_cancellation,
+    "noise_suppression": UNTOUCHED.noise_suppression,
+    "gain_control": UNTOUCHED.gain_control,
+}
 
 
 def why_refused(audio: EffectiveAudio, room: AudioSettings) -> str | None:
@@ -223,11 +274,13 @@ def changed_though_frozen(before: EffectiveAudio, after: EffectiveAudio) -> tupl
     if not before.frozen:
         return ()
     return tuple(
-        name for name in FIELDS if name not in LIVE and getattr(before, name) != getattr(after, name)
+        name for name in FIELDS if name not in LIVE | LOCAL and getattr(before, name) != getattr(after, name)
     )
 
 
 def live_audio(audio: EffectiveAudio, redundancy: Redundancy) -> LiveAudio:
     """Return what to send now, given what the configuration wants and the listeners lose."""
     depth = redundancy.red_depth if audio.red_depth == "adaptive" else audio.red_depth
-    return LiveAudio(audio.bitrate, audio.dtx, audio.fec, depth, redundancy.expected_loss_percent)
+    told = audio.expected_loss_percent
+    expected = redundancy.expected_loss_percent if told == "adaptive" else told
+    return LiveAudio(audio.bitrate, audio.dtx, audio.fec, depth, expected)
