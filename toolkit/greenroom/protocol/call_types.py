@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 import msgspec
+from msgspec.structs import replace
 
 from greenroom.protocol.ids import ANONYMOUS, CALL_MEMBER, GUEST, HOST, MODERATOR, SPEAKER, USER, Role
 from greenroom.protocol.permissions import EVERYTHING, Capability, Grants
@@ -62,11 +63,15 @@ class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a room behaves. `backstage`: the room starts hidden from the audience until somebody goes live."""
+    """How a room behaves. `backstage`: the room starts hidden from the audience until somebody goes live.
+
+    `peer_to_peer`: while exactly two are here and both may speak, sound goes straight from one to the other.
+    """
 
     backstage: bool = False
     join_ahead_seconds: float = 0.0
     private: bool = False
+    peer_to_peer: bool = False
     hand_policy: HandPolicy = HandPolicy.FIRST_COME
     max_hands: int = 200
     audio: AudioSettings = AudioSettings()
@@ -148,6 +153,11 @@ DEFAULT = CallType(
     ),
     _grants(user=_LISTEN | _SEND | {C.CREATE}, member=_LISTEN | _SEND | {C.CREATE}, host=_SEND),
 )
+DIRECT = CallType(
+    "direct",
+    replace(DEFAULT.settings, peer_to_peer=True),
+    DEFAULT.grants,
+)
 LIVESTREAM = CallType(
     "livestream",
     Settings(
@@ -174,4 +184,4 @@ DEVELOPMENT = CallType(
     dict.fromkeys(_EVERYBODY, EVERYTHING),
 )
 
-BUILT_IN = {kind.name: kind for kind in (AUDIO_ROOM, DEFAULT, LIVESTREAM, DEVELOPMENT)}
+BUILT_IN = {kind.name: kind for kind in (AUDIO_ROOM, DEFAULT, DIRECT, LIVESTREAM, DEVELOPMENT)}

@@ -17,8 +17,11 @@ import msgspec
 
 from greenroom.errors import Malformed
 from greenroom.protocol.call_types import CallType
+from greenroom.protocol.call_urls import MakeUrl, QueryUrls, RevokeUrl, SignedUrl, UrlsPage
 from greenroom.protocol.events import Event
+from greenroom.protocol.ice import IceServers, QueryIceServers
 from greenroom.protocol.ids import Cid, OpId, Role, UserId
+from greenroom.protocol.peers import PeerSignal
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
@@ -138,7 +141,19 @@ class MintToken(msgspec.Struct, frozen=True, tag_field="ask", tag="mint_token", 
     seconds: float = 3600.0
 
 
-Question = QueryRooms | QueryRoom | QueryPeople | QueryMessages | QueryCallTypes | PutCallType | MintToken
+Question = (
+    QueryRooms
+    | QueryRoom
+    | QueryPeople
+    | QueryMessages
+    | QueryCallTypes
+    | PutCallType
+    | MintToken
+    | MakeUrl
+    | QueryUrls
+    | RevokeUrl
+    | QueryIceServers
+)
 
 
 class RoomPreview(msgspec.Struct, frozen=True):
@@ -191,7 +206,9 @@ class Token(msgspec.Struct, frozen=True, tag_field="answer", tag="token"):
         return f"Token(token=…, expires_at={self.expires_at})"
 
 
-AnswerBody = RoomsPage | RoomView | PeoplePage | MessagesPage | CallTypes | Token
+AnswerBody = (
+    RoomsPage | RoomView | PeoplePage | MessagesPage | CallTypes | Token | SignedUrl | UrlsPage | IceServers
+)
 
 
 # ---- client to server
@@ -251,6 +268,14 @@ class Emit(_FromClient, frozen=True, tag="emit"):
     signal: Signal
 
 
+class ToPeer(_FromClient, frozen=True, tag="to_peer"):
+    """For the other person of a room whose two people may send sound directly; passed on as `FromPeer`, or dropped."""
+
+    cid: Cid
+    to: UserId
+    body: PeerSignal
+
+
 class Sync(_FromClient, frozen=True, tag="sync"):
     """Something is missing after (epoch, seq): send it, or a snapshot."""
 
@@ -269,7 +294,7 @@ class Ping(_FromClient, frozen=True, tag="ping"):
     at: float
 
 
-FromClient = Authenticate | Resume | Do | Attach | Ask | Emit | Sync | WatchRooms | Ping
+FromClient = Authenticate | Resume | Do | Attach | Ask | Emit | ToPeer | Sync | WatchRooms | Ping
 
 
 # ---- server to client
@@ -383,6 +408,14 @@ class Emitted(_FromServer, frozen=True, tag="emitted"):
     signal: Signal
 
 
+class FromPeer(_FromServer, frozen=True, tag="from_peer"):
+    """What the other person says to get sound to us directly; the server looked at size and sender, not at what it says."""
+
+    cid: Cid
+    user: UserId
+    body: PeerSignal
+
+
 class MediaLost(_FromServer, frozen=True, tag="media_lost"):
     """Sound is gone (its worker was replaced, or consent expired): send a new `Attach`."""
 
@@ -426,6 +459,7 @@ FromServer = (
     | PersonQuality
     | LossReport
     | Emitted
+    | FromPeer
     | MediaLost
     | Removed
     | RoomsChanged

@@ -34,6 +34,7 @@ from greenroom.protocol.wire import (
     Pong,
     Resume,
     Sync,
+    ToPeer,
     WatchRooms,
     Welcome,
     decode_from_client,
@@ -224,6 +225,8 @@ class Connection:
                 self._start(self._ask(person, message))
             case Emit(cid, signal):
                 house.emit(person, cid, signal)
+            case ToPeer():
+                house.peers.pass_on(person.user, message)
             case Sync(cid, epoch, seq):
                 if (room := house.hosted(cid)) is not None:
                     room.sync(person.user, self, (epoch, seq))

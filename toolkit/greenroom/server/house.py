@@ -45,6 +45,7 @@ from greenroom.server.lobby import Lobby
 from greenroom.server.media_events import MediaEvents
 from greenroom.server.operations import MAX_OP_CHARACTERS, REMEMBERED_SECONDS, Operations
 from greenroom.server.options import ServeOptions
+from greenroom.server.peers import Peers
 from greenroom.server.people import Line, People, Person
 from greenroom.server.room import HostedRoom
 from greenroom.server.sound import Sound
@@ -83,6 +84,7 @@ class House:
             grace_seconds=options.grace_seconds,
             resume_seconds=options.resume_seconds,
         )
+        self.peers = Peers(self.hosted)
         self.lobby = Lobby()
         self.media_events = MediaEvents(self)
         self.draining = False
