@@ -58,7 +58,7 @@ def test_opening_fades_in_and_marks_the_first_packet() -> None:
     packets = [microphone.next_packet() for _ in range(20)]
     assert [p.starts for p in packets if p] == [True] + [False] * 19
     heard = decoded(packets)
-    assert click_ratio(heard, heard[9600:]) < 2.0
+    assert click_ratio(heard, heard[9600:]) < 4.0  # a bare start has about a hundred
 
 
 def test_pauses_are_hardly_sent_and_speech_after_one_starts_with_a_mark() -> None:

@@ -67,6 +67,20 @@ def test_one_person_can_be_turned_down_before_and_while_they_are_heard() -> None
     assert tone_dbfs(play(playout, 50)[9600:], 300.0) < -80.0
 
 
+def test_calls_and_people_have_their_places() -> None:
+    playout = Playout(Meter(channels=2))
+    playout.add("work", ToneCall(_1=300.0), pan=-1.0)
+    playout.add("family", ToneCall(_1=700.0, _2=1100.0))
+    playout.set_pan("family", 1.0)
+    playout.set_person_pan("family", 2, -1.0)
+    heard = play(playout, 50)[9600:]
+    assert tone_dbfs(heard[:, :1], 300.0) == pytest.approx(-17.0, abs=0.2)
+    assert tone_dbfs(heard[:, 1:], 300.0) < -80.0
+    assert tone_dbfs(heard[:, 1:], 700.0) == pytest.approx(-17.0, abs=0.2)
+    assert tone_dbfs(heard[:, :1], 700.0) < -80.0
+    assert tone_dbfs(heard[:, :1], 1100.0) < -80.0, "the place in a call is within the place of the call"
+
+
 @pytest.mark.parametrize("change", ["removed", "suspended", "resumed", "added"])
 def test_a_change_has_no_click(change: str) -> None:
     playout = Playout(Meter())

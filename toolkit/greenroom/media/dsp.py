@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+from functools import lru_cache
 from typing import cast
 
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from greenroom.media.blocks import FRAME, RATE_HZ, Block
+from greenroom.media.blocks import RATE_HZ, Block
 
 SILENCE_DBFS = -96.0
 CEILING = 0.89  # -1 dBFS: room for what a later resampler overshoots
@@ -37,23 +38,21 @@ def gain_of(decibels: float) -> float:
     return 0.0 if decibels <= SILENCE_DBFS else 10.0 ** (decibels / 20.0)
 
 
+@lru_cache(maxsize=64)
 def rising(frames: int) -> NDArray[np.float32]:
-    """Return a raised-cosine ramp from just above 0 to exactly 1, shape (frames, 1).
+    """Return a raised-cosine ramp from just above 0 to exactly 1, shape (frames, 1), not to be written to.
 
     A ramp and its complement (1 - ramp) add to 1, so a cross-fade of equal signals keeps their level.
     """
     phase = np.arange(1, frames + 1, dtype=np.float64) / frames
-    return (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)[:, np.newaxis]
-
-
-RISING_20_MS = rising(FRAME)
-RISING_20_MS.flags.writeable = False
+    ramp: NDArray[np.float32] = (0.5 - 0.5 * np.cos(np.pi * phase)).astype(np.float32)[:, np.newaxis]
+    ramp.flags.writeable = False
+    return ramp
 
 
 def crossfade(before: Block, after: Block) -> Block:
     """Return one block that starts as `before` and ends as `after`; the shapes are equal."""
-    ramp = RISING_20_MS if len(before) == FRAME else rising(len(before))
-    return cast(Block, before + (after - before) * ramp)
+    return cast(Block, before + (after - before) * rising(len(before)))
 
 
 def ending(before: Block) -> Block:
@@ -82,6 +81,11 @@ class Fader:
         share = 0.5 - 0.5 * math.cos(math.pi * self._done_frames / self._ramp_frames)
         return self._from + (self.target - self._from) * share
 
+    @property
+    def still(self) -> bool:
+        """Whether the target is reached."""
+        return self._done_frames >= self._ramp_frames
+
     def set(self, gain: float, seconds: float = 0.02) -> None:
         """Start to move to `gain`, to be reached after `seconds` of samples."""
         if gain == self.target:
@@ -91,18 +95,38 @@ class Fader:
         self._ramp_frames = max(1, round(seconds * RATE_HZ))
         self._done_frames = 0
 
+    def next(self, frames: int) -> NDArray[np.float32]:
+        """Return the gain of the next `frames` and move on, shape (frames, 1), or (1, 1) if it is the same for all."""
+        if self.still:
+            return np.full((1, 1), self.target, np.float32)
+        ramp = rising(self._ramp_frames)[self._done_frames : self._done_frames + frames]
+        self._done_frames += frames
+        curve = np.float32(self._from) + np.float32(self.target - self._from) * ramp
+        if len(curve) < frames:
+            rest = np.full((frames - len(curve), 1), self.target, np.float32)
+            curve = np.concatenate([curve, rest])
+        return cast("NDArray[np.float32]", curve)
+
     def apply(self, block: Block) -> Block:
         """Return `block` at the gain of this moment, and move on by its length."""
-        frames = len(block)
-        left = self._ramp_frames - self._done_frames
-        if left <= 0:
-            return block if self.target == 1.0 else cast(Block, block * np.float32(self.target))
-        position = np.arange(self._done_frames + 1, self._done_frames + frames + 1, dtype=np.float32)
-        phase = np.minimum(position / np.float32(self._ramp_frames), np.float32(1.0))
-        share = 0.5 - 0.5 * np.cos(np.float32(np.pi) * phase)
-        curve = self._from + (self.target - self._from) * share
-        self._done_frames += frames
-        return cast(Block, block * curve.astype(np.float32)[:, np.newaxis])
+        if self.still and self.target == 1.0:
+            return block
+        return cast(Block, block * self.next(len(block)))
+
+
+def placed(block: Block, pan: NDArray[np.float32]) -> Block:
+    """Return `block` in stereo at the place `pan`, shape (frames, 1) or (1, 1), from -1.0 (left) to 1.0 (right).
+
+    The power of a mono voice is the same at every place (equal-power law, unchanged in the middle); what is
+    stereo grows narrower towards a side, so that neither of its channels is lost.
+    """
+    angle = (pan + np.float32(1.0)) * np.float32(math.pi / 4.0)
+    left, right = np.float32(math.sqrt(2.0)) * np.cos(angle), np.float32(math.sqrt(2.0)) * np.sin(angle)
+    if block.shape[1] == 1:
+        return cast(Block, block * np.concatenate([left, right], axis=1))
+    middle = (block[:, :1] + block[:, 1:2]) * np.float32(0.5)
+    apart = (block[:, :1] - middle) * (np.float32(1.0) - np.abs(pan))
+    return np.concatenate([(middle + apart) * left, (middle - apart) * right], axis=1)
 
 
 class Limiter:

@@ -48,12 +48,13 @@ class Playout:
         """The calls being played, in the order they were added."""
         return tuple(call_id for call_id in self._calls if call_id not in self._leaving)
 
-    def add(self, call_id: str, connection: Pullable, gain: float = 1.0) -> None:
-        """Play `connection` as `call_id`; one of the same name is replaced, and keeps its people's gains."""
+    def add(self, call_id: str, connection: Pullable, gain: float = 1.0, pan: float = 0.0) -> None:
+        """Play `connection` as `call_id`; one of the same name is replaced, and keeps its people's gains and places."""
         self._calls[call_id] = connection
         self._leaving.discard(call_id)
         self._people.setdefault(call_id, Mixer(self._master.channels, limited=False))
         self._master.set_gain(call_id, gain)
+        self._master.set_pan(call_id, pan)
 
     def remove(self, call_id: str) -> None:
         """Fade `call_id` out within the next 20 ms and forget it; an unknown one is quiet."""
@@ -66,11 +67,22 @@ class Playout:
         if call_id in self.calls:
             self._master.set_gain(call_id, gain, seconds)
 
+    def set_pan(self, call_id: str, pan: float, seconds: float = 0.02) -> None:
+        """Move a whole call to a place from -1.0 (left) to 1.0 (right) within `seconds`; an unknown call is quiet."""
+        if call_id in self.calls:
+            self._master.set_pan(call_id, pan, seconds)
+
     def set_person_gain(self, call_id: str, number: int, gain: float, seconds: float = 0.02) -> None:
         """Move one person of a call to `gain` (linear), heard or not yet; an unknown call is quiet."""
         people = self._people.get(call_id)
         if people is not None:
             people.set_gain(number, gain, seconds)
+
+    def set_person_pan(self, call_id: str, number: int, pan: float, seconds: float = 0.02) -> None:
+        """Move one person of a call to a place in it, from -1.0 (left) to 1.0 (right); an unknown call is quiet."""
+        people = self._people.get(call_id)
+        if people is not None:
+            people.set_pan(number, pan, seconds)
 
     def replace_sink(self, sink: AudioSink) -> None:
         """Fade out of the sink before and into `sink`, within 20 ms; both have the same channels or are converted."""
