@@ -46,10 +46,12 @@ from greenroom.protocol.requests import (
     GoLive,
     Join,
     Leave,
+    PauseVideo,
     PostMessage,
     Request,
     SetCamera,
     SetGrants,
+    SetRecording,
     SetScreenShare,
     StopLive,
     UpdateRoom,
@@ -187,8 +189,10 @@ def _decide_room(room: Room, who: Actor, request: Request, now: float) -> Decisi
             if not all(is_role(role) and role != ADMIN for role in grants):
                 return refuse(Reason.INVALID, "a role is a lower-case word, and an admin's cannot be changed")
             return Accepted((GrantsChanged({**room.grants, **grants}, who.user),))
-        case SetCamera() | SetScreenShare():
+        case SetCamera() | SetScreenShare() | PauseVideo():
             return refuse(Reason.NOT_AVAILABLE, "video is not available on this server yet; audio is")
+        case SetRecording():
+            return refuse(Reason.NOT_AVAILABLE, "recording is not available on this server yet")
         case _:
             return None
 

@@ -115,6 +115,27 @@ class MicrophoneChanged(_Event, frozen=True, tag="microphone_changed"):
     by: UserId | None = None
 
 
+class CameraChanged(_Event, frozen=True, tag="camera_changed"):
+    """`by` is set when a moderator closed it."""
+
+    user: UserId
+    on: bool
+    by: UserId | None = None
+
+
+class ScreenShareChanged(_Event, frozen=True, tag="screen_share_changed"):
+    """`by` is set when a moderator ended it."""
+
+    user: UserId
+    on: bool
+    by: UserId | None = None
+
+
+class RecordingChanged(_Event, frozen=True, tag="recording_changed"):
+    on: bool
+    by: UserId | None = None
+
+
 class SuspensionChanged(_Event, frozen=True, tag="suspension_changed"):
     user: UserId
     suspended: bool
@@ -191,6 +212,9 @@ Event = (
     | ParticipantHidden
     | ConnectionChanged
     | MicrophoneChanged
+    | CameraChanged
+    | ScreenShareChanged
+    | RecordingChanged
     | SuspensionChanged
     | PermissionsChanged
     | HandRaised

@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from greenroom.protocol.events import (
+    CameraChanged,
     ConnectionChanged,
     CountsChanged,
     Event,
@@ -29,9 +30,11 @@ from greenroom.protocol.events import (
     ParticipantListed,
     ParticipantShown,
     PermissionsChanged,
+    RecordingChanged,
     RoomCreated,
     RoomEnded,
     RoomUpdated,
+    ScreenShareChanged,
     SuspensionChanged,
     UserBlocked,
     UserUnblocked,
@@ -98,6 +101,12 @@ def _evolve(room: Room, event: Event) -> Room:
             return _change(room, user, connected=connected)
         case MicrophoneChanged(user, on, by):
             return _change(room, user, microphone=on, muted_by=None if on else by)
+        case CameraChanged(user, on):
+            return _change(room, user, camera=on)
+        case ScreenShareChanged(user, on):
+            return _change(room, user, screen=on)
+        case RecordingChanged(on):
+            return replace(room, recording=on)
         case SuspensionChanged(user, suspended):
             return _change(room, user, suspended=suspended)
         case PermissionsChanged(user, granted, revoked):

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from greenroom.protocol.deciding import Actor
 from greenroom.protocol.events import (
+    CameraChanged,
     ConnectionChanged,
     Event,
     GrantsChanged,
@@ -29,6 +30,7 @@ from greenroom.protocol.events import (
     ParticipantShown,
     PermissionsChanged,
     RoomCreated,
+    ScreenShareChanged,
     SuspensionChanged,
     UserBlocked,
     UserUnblocked,
@@ -113,7 +115,13 @@ def publish(before: Room | None, event: Event, after: Room | None, view: View) -
             return _about(before, event, after, member.user)
         case HandLowered(user) | InvitationEnded(user) | MemberRemoved(user) | PermissionsChanged(user):
             return _about(before, event, after, user)
-        case ConnectionChanged(user) | MicrophoneChanged(user) | SuspensionChanged(user):
+        case (
+            ConnectionChanged(user)
+            | MicrophoneChanged(user)
+            | CameraChanged(user)
+            | ScreenShareChanged(user)
+            | SuspensionChanged(user)
+        ):
             return (event,) if named(before, user) else ()
         case _:
             return (event,)

@@ -9,6 +9,7 @@ import msgspec
 from greenroom.protocol.call_types import HandPolicy, Settings
 from greenroom.protocol.ids import MessageId, Role, UserId
 from greenroom.protocol.permissions import Capability
+from greenroom.protocol.ringing import RingKind, Scalar
 
 
 class _Request(msgspec.Struct, frozen=True, tag_field="do", forbid_unknown_fields=True):
@@ -73,6 +74,18 @@ class SetCamera(_Request, frozen=True, tag="set_camera"):
 
 class SetScreenShare(_Request, frozen=True, tag="set_screen_share"):
     """Known, and refused as not available."""
+
+    on: bool
+
+
+class PauseVideo(_Request, frozen=True, tag="pause_video"):
+    """Close somebody's camera. Known, and refused as not available."""
+
+    user: UserId
+
+
+class SetRecording(_Request, frozen=True, tag="set_recording"):
+    """Begin or end a recording. Known, and refused as not available."""
 
     on: bool
 
@@ -209,6 +222,43 @@ class SetGrants(_Request, frozen=True, tag="set_grants"):
     grants: Mapping[Role, frozenset[Capability]]
 
 
+class StartRing(_Request, frozen=True, tag="start_ring"):
+    """Call `members` into the room, which is made for it unless it is there; with a call going on, call more people.
+
+    No members: everybody who is a member and not here. `keep_room`: a room made for the call outlives it. `metadata` is
+    flat, at most 1 kB.
+    """
+
+    members: tuple[UserId, ...] = ()
+    kind: RingKind = RingKind.AUDIO
+    p2p: bool = False
+    group: bool = False
+    title: str = ""
+    metadata: Mapping[str, Scalar] = {}
+    keep_room: bool = False
+
+
+class AcceptRing(_Request, frozen=True, tag="accept_ring"):
+    """Say yes to a call; come into the room after it. `kind`: what one wants to send."""
+
+    kind: RingKind = RingKind.AUDIO
+
+
+class RejectRing(_Request, frozen=True, tag="reject_ring"):
+    """Say no to a call, because one is busy or for a `reason` in words."""
+
+    reason: str = ""
+    busy: bool = False
+
+
+class CancelRing(_Request, frozen=True, tag="cancel_ring"):
+    """Hang up: the caller ends the call for everybody, somebody who called more people in takes that back."""
+
+    reason: str = ""
+
+
+RingRequest = StartRing | AcceptRing | RejectRing | CancelRing
+
 Request = (
     GetOrCreate
     | Join
@@ -220,6 +270,8 @@ Request = (
     | SetSuspended
     | SetCamera
     | SetScreenShare
+    | PauseVideo
+    | SetRecording
     | RaiseHand
     | WithdrawHand
     | GrantHand
@@ -243,4 +295,8 @@ Request = (
     | DeleteMessage
     | UpdateRoom
     | SetGrants
+    | StartRing
+    | AcceptRing
+    | RejectRing
+    | CancelRing
 )

@@ -40,6 +40,8 @@ class Participant(msgspec.Struct, frozen=True):
     suspended: bool = False
     connected: bool = True
     listed: bool = False
+    camera: bool = False
+    screen: bool = False
 
 
 class Hand(msgspec.Struct, frozen=True):
@@ -141,6 +143,7 @@ class Room(msgspec.Struct, frozen=True):
     counts: Counts = Counts()
     next_number: int = 1
     listed: int = 0
+    recording: bool = False
 
 
 def new_room(cid: Cid, kind: CallType, title: str, created_by: UserId, created_at: float) -> Room:

@@ -45,6 +45,9 @@ const CHANGES = new Map(
     connection_changed: (room, { user, connected }) => change(room, user, { connected }),
     microphone_changed: (room, { user, on, by }) =>
       change(room, user, { microphone: on, muted_by: on ? null : (by ?? null) }),
+    camera_changed: (room, { user, on }) => change(room, user, { camera: on }),
+    screen_share_changed: (room, { user, on }) => change(room, user, { screen: on }),
+    recording_changed: (room, { on }) => ({ ...room, recording: on }),
     suspension_changed: (room, { user, suspended }) => change(room, user, { suspended }),
     permissions_changed: permissionsChanged,
     hand_raised: (room, { hand }) => ({ ...room, hands: [...room.hands.filter((up) => up.user !== hand.user), hand] }),
