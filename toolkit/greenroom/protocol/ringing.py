@@ -162,8 +162,19 @@ class Ring(msgspec.Struct, frozen=True):
         return max(0.0, self.ended_at - self.connected_at)
 
 
+def missed_by(before: Ring | None, after: Ring) -> tuple[UserId, ...]:
+    """Return who was rung in `before` and will not get to answer in `after`."""
+    was = {} if before is None else {rung.user: rung.answer for rung in before.rung}
+    return tuple(
+        rung.user
+        for rung in after.rung
+        if was.get(rung.user, RingAnswer.RINGING) is RingAnswer.RINGING
+        and rung.answer in (RingAnswer.MISSED, RingAnswer.CANCELLED)
+    )
+
+
 class MissedCall(msgspec.Struct, frozen=True):
-    """A call that somebody did not get to answer. `outcome` is how it ended for them: missed, cancelled or failed."""
+    """A call that somebody did not get to answer. `outcome` is how it ended for them: missed or cancelled."""
 
     ring: RingId
     cid: Cid
@@ -173,3 +184,13 @@ class MissedCall(msgspec.Struct, frozen=True):
     kind: RingKind = RingKind.AUDIO
     title: str = ""
     outcome: RingAnswer = RingAnswer.MISSED
+
+
+def missed_call(ring: Ring, user: UserId) -> MissedCall | None:
+    """Return what `user` missed by not answering `ring`, or None for somebody who was not rung."""
+    rung = ring.of(user)
+    if rung is None:
+        return None
+    return MissedCall(
+        ring.id, ring.cid, rung.by, rung.by_name, rung.rung_at, ring.kind, ring.title, rung.answer
+    )

@@ -25,6 +25,7 @@ from greenroom.protocol.peers import PeerSignal
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
+from greenroom.protocol.ringing import MissedCall, Ring, Scalar
 from greenroom.protocol.room import Message, Participant, Room
 
 PROTOCOL_VERSION = 1
@@ -33,8 +34,6 @@ MAX_SDP_BYTES = 32 * 1024
 MAX_DEPTH = 16
 HEARTBEAT_SECONDS = 5.0
 DEAD_AFTER_SECONDS = 15.0
-
-Scalar = str | int | float | bool | None
 
 
 class CloseCode:
@@ -431,6 +430,24 @@ class Removed(_FromServer, frozen=True, tag="removed"):
     by: UserId | None = None
 
 
+class RingChanged(_FromServer, frozen=True, tag="ring_changed"):
+    """A call that concerns you, whole; of two with one id the higher version is the newer."""
+
+    ring: Ring
+
+
+class Rings(_FromServer, frozen=True, tag="rings"):
+    """Every call that concerns you and is not over, after each `Welcome`: one that is not among them is over."""
+
+    rings: tuple[Ring, ...] = ()
+
+
+class MissedCalls(_FromServer, frozen=True, tag="missed_calls"):
+    """Calls that ended without you while you were away, oldest first; told once."""
+
+    calls: tuple[MissedCall, ...]
+
+
 class RoomsChanged(_FromServer, frozen=True, tag="rooms_changed"):
     """Ask again: the list of rooms is not what it was."""
 
@@ -462,6 +479,9 @@ FromServer = (
     | FromPeer
     | MediaLost
     | Removed
+    | RingChanged
+    | Rings
+    | MissedCalls
     | RoomsChanged
     | Goodbye
     | Pong
