@@ -3,6 +3,7 @@ VENV ?= .venv
 UV := $(shell command -v uv 2>/dev/null || echo .uv/bin/uv)
 RUN := $(UV) run --locked --no-sync
 export PYTHONUTF8 := 1
+unexport PYTHONDONTWRITEBYTECODE  # servers, workers and programs start by the dozen
 
 .PHONY: demo serve dash test test-long check format clean
 
@@ -15,8 +16,9 @@ demo serve dash: $(VENV)/.synced
 	@$(RUN) greenroom $@ $(ARGS)
 
 test: $(VENV)/.synced
-	$(RUN) pytest -n 2 -q -m "not (live or browser or terminal or long)" $(ARGS)
-	$(RUN) pytest -m "(live or browser or terminal) and not long" $(ARGS)  # one by one: they measure real time
+	$(RUN) pytest -n 4 -q -m "not (live or browser or terminal or quiet or long)" $(ARGS)
+	$(RUN) pytest -n 2 -q --dist loadfile -m "(live or browser or terminal) and not (quiet or long)" $(ARGS)  # they mostly wait
+	$(RUN) pytest -q -m "quiet and not long" $(ARGS)  # one by one: they measure speed
 
 test-long: $(VENV)/.synced
 	$(RUN) pytest -m long $(ARGS)

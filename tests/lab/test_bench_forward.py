@@ -12,6 +12,7 @@ from greenroom.lab.bench_forward import cpu_seconds, run
 pytestmark = pytest.mark.live
 
 
+@pytest.mark.quiet
 def test_the_benchmark_reports_what_it_promises_and_forwarding_stays_near_a_bare_send() -> None:
     report = run(listeners=60, seconds=1.4)
     assert list(msgspec.to_builtins(report)) == [

@@ -25,7 +25,7 @@ from tests.live.listening import assert_tone, hears, until
 from tests.page.chromium import launched
 from tests.page.visitor import visitor
 
-pytestmark = [pytest.mark.live, pytest.mark.browser]
+pytestmark = [pytest.mark.live, pytest.mark.browser, pytest.mark.quiet]
 
 LIGHT = 195
 AT_ONCE = 10

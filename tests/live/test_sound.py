@@ -85,6 +85,7 @@ class Click:
         """Nothing is held."""
 
 
+@pytest.mark.quiet
 async def test_a_block_is_heard_within_a_tenth_of_a_second(server: Server, cid: str) -> None:
     click = Click()
     async with client(server, "ann", source=click) as ann, client(server, "ben") as ben:

@@ -176,6 +176,7 @@ class Clicks:
 
 
 @pytest.mark.live
+@pytest.mark.quiet
 async def test_the_delay_from_source_to_pull_is_under_70_ms() -> None:
     clicks, heard_at, was_loud = Clicks(), list[float](), False
     ann, ben = MediaConnection(source=clicks), MediaConnection(source=Silence())

@@ -34,6 +34,7 @@ class Member:
                 return
 
 
+@pytest.mark.quiet
 async def test_a_thousand_who_join_at_once_are_in_within_three_seconds(tmp_path: Path) -> None:
     server = await start_server_async(data_dir=str(tmp_path), media_workers=0)
     try:

@@ -97,6 +97,7 @@ def test_a_terminal_that_is_taken_away_ends_the_dashboard_cleanly(terminal: Term
     assert_left(report)
 
 
+@pytest.mark.quiet
 def test_a_thousand_people_and_eight_moving_meters_cost_little(report: Path) -> None:
     with Terminal([sys.executable, "-m", "tests.tui.crowd", "4", str(report)], 120, 40) as running:
         assert running.ends(40.0) == 0
