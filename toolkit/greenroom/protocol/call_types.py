@@ -48,10 +48,14 @@ class ScreenSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class RingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Seconds; 0 is off. `incoming`: how long an unanswered ring lasts; `auto_cancel`: how long a caller waits."""
+    """Seconds; 0 is off. `incoming`: how long an unanswered ring lasts; `auto_cancel`: how long a caller waits.
+
+    `drop_when_alone`: whoever is left alone in a call that was placed by ringing is let go.
+    """
 
     incoming_seconds: float = 0.0
     auto_cancel_seconds: float = 0.0
+    drop_when_alone: bool = True
 
 
 class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,6 +16,7 @@ from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.refusals import Reason, Refusal
 from greenroom.protocol.ringing import (
     JOIN_SECONDS,
+    LONGEST_SECONDS,
     NEXT_ANSWERS,
     NEXT_PHASES,
     YES,
@@ -155,7 +156,7 @@ def due(ring: Ring, now: float) -> float | None:
     """Return when time alone changes `ring` next, later than `now`, or None."""
     if ring.over:
         return None
-    times = [rung.answer_by for rung in ring.rung if rung.answer is RingAnswer.RINGING]
+    times: list[float | None] = [_missed_at(rung) for rung in ring.rung if rung.answer is RingAnswer.RINGING]
     times += [_joins_by(rung) for rung in ring.rung if rung.answer in YES]
     return min((time for time in times if time is not None and time > now), default=None)
 
@@ -227,7 +228,6 @@ def _cancelled(ring: Ring, user: UserId, reason: str, now: float) -> Ring | Refu
 
 
 def _present(ring: Ring, users: frozenset[UserId], now: float) -> Ring:
-    left = ring.caller_here and ring.by not in users
     rung = tuple(_seen(one, one.user in users, now) for one in ring.rung)
     callees = {one.user for one in ring.rung}
     after = replace(
@@ -235,10 +235,15 @@ def _present(ring: Ring, users: frozenset[UserId], now: float) -> Ring:
         caller_here=ring.by in users,
         company=bool(users - callees - {ring.by}),
     )
-    nobody_else = not after.company and not any(one.here for one in rung)
-    if left and ring.phase is RingPhase.RINGING and nobody_else:
-        return _ended(after, EndReason.CANCELLED, now, ring.by)
+    left = _anybody(ring) and not _anybody(after)
+    if left and ring.phase is RingPhase.RINGING and (ring.caller_here or not ring.placed):
+        # Whoever waited for an answer has gone home.
+        return _ended(after, EndReason.CANCELLED, now, ring.by if ring.caller_here else None)
     return after
+
+
+def _anybody(ring: Ring) -> bool:
+    return ring.caller_here or ring.company or any(rung.here for rung in ring.rung)
 
 
 def _seen(rung: Rung, here: bool, now: float) -> Rung:
@@ -251,7 +256,7 @@ def _seen(rung: Rung, here: bool, now: float) -> Rung:
 
 
 def _elapsed(rung: Rung, now: float) -> Rung:
-    late = rung.answer is RingAnswer.RINGING and rung.answer_by is not None and now >= rung.answer_by
+    late = rung.answer is RingAnswer.RINGING and now >= _missed_at(rung)
     return replace(rung, answer=RingAnswer.MISSED, at=now) if late else rung
 
 
@@ -268,6 +273,10 @@ def _answer_by(ring: Ring, rung: Rung, now: float) -> float | None:
     if ring.incoming_seconds > 0 and (rung.reached or not times):
         times.append(now + ring.incoming_seconds)
     return min(times, default=None)
+
+
+def _missed_at(rung: Rung) -> float:
+    return rung.rung_at + LONGEST_SECONDS if rung.answer_by is None else rung.answer_by
 
 
 def _joins_by(rung: Rung) -> float | None:

@@ -19,6 +19,9 @@ Scalar = str | int | float | bool | None
 JOIN_SECONDS = 30.0
 """How long after an answer somebody who said yes has to come into the room."""
 
+LONGEST_SECONDS = 3600.0
+"""How long a phone rings that nothing else ends: where no time is set at all."""
+
 
 class RingKind(StrEnum):
     """What the call is made of. Video is known, and refused as not available."""
@@ -82,7 +85,7 @@ class Rung(msgspec.Struct, frozen=True):
     """One person who is rung. Times are wall-clock seconds.
 
     `by`: who rang them, the caller unless they were added to a call. `reached`: their client was told. `answer_by`:
-    when it counts as missed, None: never by itself. `at` is when they answered, `reason` what they said to it.
+    when it counts as missed; None: no time is set, an hour. `at` is when they answered, `reason` what they said to it.
     `here`: in the room now; `joined_at`: since when, or for the first time.
     """
 
