@@ -134,13 +134,17 @@ class LoopbackMedia:
     def statistics(self) -> MediaStatistics:
         people = {
             number: ReceivedStatistics(
-                packets=voice.packets, frames=voice.packets, level_dbfs=voice.level_dbfs
+                packets=voice.packets,
+                frames=voice.packets,
+                played_samples=voice.packets * FRAME,
+                level_dbfs=voice.level_dbfs,
             )
             for number, voice in self._voices.items()
         }
-        packets = sum(person.packets for person in people.values())
-        return MediaStatistics(
-            SentStatistics(packets=self._sent_frames, level_dbfs=self.own_level_dbfs),
-            ReceivedStatistics(packets=packets, frames=packets),
-            people,
+        received = ReceivedStatistics()
+        for person in people.values():
+            received = received.plus(person)
+        sent = SentStatistics(
+            packets=self._sent_frames, level_dbfs=self.own_level_dbfs, open=self.microphone_open
         )
+        return MediaStatistics(sent, received, people)

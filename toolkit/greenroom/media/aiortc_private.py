@@ -60,10 +60,12 @@ def correct_ice(
     on_silent: Callable[[str], None] | None = None,
     check_interval_seconds: float = CHECK_INTERVAL_SECONDS,
     dead_after_seconds: float = DEAD_AFTER_SECONDS,
+    path: PathCounts | None = None,
 ) -> None:
     """Apply the corrections to `ice`, before it gathers; applying them twice changes nothing.
 
-    `on_silent` is told once, in words, when the other side stopped answering; the connection then closes.
+    `on_silent` is told once, in words, when the other side stopped answering; the connection then closes. `path` is kept
+    up to date.
     """
     if getattr(ice, _CORRECTED, False):
         return
@@ -96,7 +98,7 @@ def correct_ice(
             refuse(request, addr, protocol, error_code)
 
     async def query_consent() -> None:
-        reason = await _until_silent(ice, check_interval_seconds, dead_after_seconds)
+        reason = await _until_silent(ice, check_interval_seconds, dead_after_seconds, path or PathCounts())
         ice._query_consent_task = None
         if on_silent is not None:
             on_silent(reason)
@@ -107,6 +109,14 @@ def correct_ice(
     private.check_incoming = check_accepted
     private.query_consent = query_consent
     private.respond_error = respond_error
+
+
+class PathCounts:
+    """What the checks of the path showed: how many were answered, and the last one's round trip (None before it)."""
+
+    def __init__(self) -> None:
+        self.answered = 0
+        self.rtt_ms: float | None = None
 
 
 class _Guard:
@@ -172,7 +182,9 @@ def _is_answered(transaction: Any) -> bool:
     return has_key and future.done() and not future.cancelled() and future.exception() is None
 
 
-async def _until_silent(ice: Connection, interval_seconds: float, dead_after_seconds: float) -> str:
+async def _until_silent(
+    ice: Connection, interval_seconds: float, dead_after_seconds: float, path: PathCounts
+) -> str:
     """Send an authenticated check every interval (RFC 7675); return why, once none was answered for too long."""
     answered_at = asked_at = time.monotonic()
     while True:
@@ -193,6 +205,8 @@ async def _until_silent(ice: Connection, interval_seconds: float, dead_after_sec
                 timeout=max(0.05, min(_CHECK_ANSWER_SECONDS, left_seconds)),
             )
             answered_at = time.monotonic()
+            path.answered += 1
+            path.rtt_ms = (answered_at - asked_at) * 1000.0
         except (stun.TransactionError, TimeoutError, OSError):
             if time.monotonic() - answered_at >= dead_after_seconds - 0.05:
                 return f"the server has not answered for {dead_after_seconds:.0f} s"
@@ -204,8 +218,16 @@ class SenderCounts:
     def __init__(self, sender: RTCRtpSender) -> None:
         self.packets = 0
         self.bytes = 0
+        self.lost = 0
         self.lost_percent = 0.0
+        self.jitter_ms = 0.0
+        self.reports = 0
         self._sender: Any = sender
+
+    @property
+    def ssrc(self) -> int:
+        """The number of our stream."""
+        return int(self._sender._ssrc)
 
     @property
     def rtt_ms(self) -> float | None:
@@ -273,7 +295,10 @@ def take_over_sender(
         if isinstance(packet, RtcpRrPacket | RtcpSrPacket):
             for report in packet.reports:
                 if report.ssrc == private._ssrc:
+                    counts.reports += 1
+                    counts.lost = max(0, report.packets_lost)
                     counts.lost_percent = report.fraction_lost / 2.56
+                    counts.jitter_ms = report.jitter * 1000.0 / RATE_HZ
         await handle_rtcp_packet(packet)
 
     private._run_rtp = run_rtp

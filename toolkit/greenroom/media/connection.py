@@ -7,10 +7,18 @@ import contextlib
 import re
 from collections.abc import Callable, Mapping, Sequence
 
-import numpy as np
-from aiortc import RTCBundlePolicy, RTCConfiguration, RTCIceServer, RTCPeerConnection, RTCRtpSender
+from aiortc import (
+    RTCBundlePolicy,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCRtpCodecCapability,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+)
 from aiortc import RTCSessionDescription as Description
 from aiortc.rtp import RtpPacket
+from msgspec.structs import replace
 
 from greenroom.errors import MediaFailed, Misuse
 from greenroom.media import aiortc_private
@@ -22,11 +30,13 @@ from greenroom.media.outgoing import Microphone
 from greenroom.media.red import RED_PAYLOAD_TYPE, RedWriter
 from greenroom.media.slot import Slot
 from greenroom.media.sources import AudioSource
-from greenroom.media.statistics import IceServer, MediaStatistics, ReceivedStatistics, SentStatistics
+from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
 from greenroom.policies.audio_config import live_audio, resolve
 from greenroom.policies.redundancy import Redundancy
+from greenroom.protocol.ice import IceServer
 from greenroom.rtp.red import RedBlock, unpack_red
 from greenroom.state.audio import EffectiveAudio, LiveAudio
+from greenroom.state.statistics import Coding
 
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
 _RELEASE_DB_PER_FRAME = 1.0
@@ -66,6 +76,7 @@ class MediaConnection:
         self.set_live(live_audio(audio, Redundancy()))
         self._peer: RTCPeerConnection | None = None
         self._sent: aiortc_private.SenderCounts | None = None
+        self._path = aiortc_private.PathCounts()
         self._changed = asyncio.Event()
         self._connected = False
         self._dead: str | None = None
@@ -77,25 +88,31 @@ class MediaConnection:
         if self._peer is not None:
             raise Misuse("a media connection makes one offer; make another connection for another")
         peer = self._peer = RTCPeerConnection(configuration(self._ice_servers))
-        opus = [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.name == "opus"]
-        microphone = peer.addTransceiver("audio", direction="sendonly")
-        microphone.setCodecPreferences(opus)
-        self._sent = aiortc_private.take_over_sender(
-            microphone.sender, self._microphone.next_packet, self._red
-        )
+        self._take_microphone(peer.addTransceiver("audio", direction="sendonly"))
         for slot in self._slots:
-            line = peer.addTransceiver("audio", direction="recvonly")
-            line.setCodecPreferences(opus)
-            aiortc_private.take_over_receiver(line.receiver, _arrivals(slot), lambda: self._red.payload_type)
+            self._take_slot(peer.addTransceiver("audio", direction="recvonly"), slot)
         for _ in range(video_lines):
             peer.addTransceiver("video", direction="inactive")
-        aiortc_private.correct_ice(aiortc_private.ice_connection(peer), on_silent=self._die)
+        aiortc_private.correct_ice(aiortc_private.ice_connection(peer), on_silent=self._die, path=self._path)
         peer.on("connectionstatechange", self._peer_changed)
         created = await peer.createOffer()
         await peer.setLocalDescription(
             Description(with_red(with_opus_at_111(created.sdp, self._audio)), "offer")
         )
         return str(peer.localDescription.sdp)
+
+    def _take_microphone(self, line: RTCRtpTransceiver) -> None:
+        """Let `line` send our microphone."""
+        line.setCodecPreferences(_opus())
+        self._sent = aiortc_private.take_over_sender(line.sender, self._microphone.next_packet, self._red)
+
+    def _take_slot(
+        self, line: RTCRtpTransceiver, slot: Slot, speaker_of: Callable[[RtpPacket], int | None] | None = None
+    ) -> None:
+        """Let what comes on `line` fill `slot`, as from the person `speaker_of` says; None is not taken."""
+        line.setCodecPreferences(_opus())
+        arrived = _arrivals(slot, speaker_of or _contributor)
+        aiortc_private.take_over_receiver(line.receiver, arrived, lambda: self._red.payload_type)
 
     async def accept(self, answer: str) -> None:
         """Take the server's answer (SDP) and begin to connect. Raises `MediaFailed` if it does not fit the offer."""
@@ -154,6 +171,7 @@ class MediaConnection:
         """Send with other bitrate, DTX, FEC, expected loss or repeated packets from the next packet on."""
         self._microphone.set_live(live)
         self._red.depth = live.red_depth
+        self._live = live
 
     def replace_source(self, source: AudioSource) -> None:
         """Fade over to `source` within 20 ms; the one before is the caller's to close, after 40 ms at the latest."""
@@ -192,25 +210,51 @@ class MediaConnection:
         people: dict[int, ReceivedStatistics] = {}
         for slot in self._slots:
             for speaker, measured in slot.statistics().items():
-                people[speaker] = _sum(people.get(speaker), measured)
+                people[speaker] = people.get(speaker, ReceivedStatistics()).plus(measured)
         people = {
-            speaker: _with_level(measured, self._levels.get(speaker, SILENCE_DBFS))
+            speaker: replace(measured, level_dbfs=self._levels.get(speaker, SILENCE_DBFS))
             for speaker, measured in people.items()
         }
         received = ReceivedStatistics()
         for measured in people.values():
-            received = _sum(received, measured)
-        sent = SentStatistics(level_dbfs=self._microphone.level_dbfs)
-        if self._sent is not None:
-            sent = SentStatistics(
-                packets=self._sent.packets,
-                bytes=self._sent.bytes,
-                lost_percent=self._sent.lost_percent,
-                rtt_ms=self._sent.rtt_ms,
-                level_dbfs=self._microphone.level_dbfs,
-            )
+            received = received.plus(measured)
         people.pop(0, None)
-        return MediaStatistics(sent, received, people)
+        return MediaStatistics(self._sent_statistics(), received, people)
+
+    def _sent_statistics(self) -> SentStatistics:
+        sent, path = self._sent, self._path
+        if sent is None:
+            return SentStatistics(level_dbfs=self._microphone.level_dbfs)
+        return SentStatistics(
+            packets=sent.packets,
+            bytes=sent.bytes,
+            lost=sent.lost,
+            lost_percent=sent.lost_percent,
+            jitter_ms=sent.jitter_ms,
+            reports=sent.reports,
+            rtt_ms=sent.rtt_ms,
+            path_rtt_ms=path.rtt_ms,
+            path_checks=path.answered,
+            level_dbfs=self._microphone.level_dbfs,
+            open=self._microphone.open,
+            ssrc=sent.ssrc,
+            coding=self._coding(),
+        )
+
+    def _coding(self) -> Coding:
+        audio, live = self._audio, self._live
+        return Coding(
+            payload_type=OPUS_PAYLOAD_TYPE,
+            red_payload_type=self._red.payload_type,
+            frame_ms=float(audio.frame_length_ms),
+            channels=audio.channels,
+            red_depth=live.red_depth if self._red.payload_type is not None else 0,
+            bitrate=live.bitrate,
+            dtx=live.dtx,
+            fec=live.fec,
+            expected_loss_percent=live.expected_loss_percent,
+            fmtp=opus_parameters(audio),
+        )
 
     def _measure(self, heard: Mapping[int, Block]) -> None:
         now: dict[int, float] = {}
@@ -254,8 +298,7 @@ def with_opus_at_111(offer: str, audio: EffectiveAudio | None = None) -> str:
 
     `audio` adds stereo, where it is wanted.
     """
-    stereo = audio is not None and (audio.stereo_playout or audio.channels == 2)
-    parameters = f"{_OPUS_FORMAT};stereo=1;sprop-stereo=1" if stereo else _OPUS_FORMAT
+    parameters = opus_parameters(audio)
     found = re.search(r"^a=rtpmap:(\d+) opus/48000/2\r?$", offer, re.MULTILINE)
     if found is None:
         return offer
@@ -272,6 +315,12 @@ def with_opus_at_111(offer: str, audio: EffectiveAudio | None = None) -> str:
         elif not line.startswith(f"a=fmtp:{given} "):
             lines.append(line)
     return "\r\n".join(lines) + "\r\n"
+
+
+def opus_parameters(audio: EffectiveAudio | None) -> str:
+    """Return what the offer says about Opus (RFC 7587, 6.1): with FEC and DTX, in stereo where `audio` is."""
+    stereo = audio is not None and (audio.stereo_playout or audio.channels == 2)
+    return f"{_OPUS_FORMAT};stereo=1;sprop-stereo=1" if stereo else _OPUS_FORMAT
 
 
 def with_red(offer: str) -> str:
@@ -309,35 +358,26 @@ def _encoder(audio: EffectiveAudio) -> Encoder:
     return encoder
 
 
-def _arrivals(slot: Slot) -> Callable[[RtpPacket, bool, float], None]:
+def _opus() -> list[RTCRtpCodecCapability]:
+    return [codec for codec in RTCRtpSender.getCapabilities("audio").codecs if codec.name == "opus"]
+
+
+def _contributor(packet: RtpPacket) -> int:
+    """Return whose voice the forwarding unit says this is; 0 is nobody it knows."""
+    return packet.csrc[0] if packet.csrc else 0
+
+
+def _arrivals(
+    slot: Slot, speaker_of: Callable[[RtpPacket], int | None]
+) -> Callable[[RtpPacket, bool, float], None]:
     def arrived(packet: RtpPacket, is_red: bool, jitter_ms: float) -> None:
         slot.jitter_ms = jitter_ms
-        speaker = packet.csrc[0] if packet.csrc else 0
+        speaker = speaker_of(packet)
+        if speaker is None:
+            return
         blocks = unpack_red(packet.payload) if is_red else (RedBlock(OPUS_PAYLOAD_TYPE, 0, packet.payload),)
         if blocks:
             copies = [(block.offset, block.data) for block in blocks[:-1]]
             slot.push(packet.sequence_number, packet.timestamp, blocks[-1].data, speaker, copies)
 
     return arrived
-
-
-def _sum(one: ReceivedStatistics | None, other: ReceivedStatistics) -> ReceivedStatistics:
-    if one is None:
-        return other
-    return ReceivedStatistics(
-        packets=one.packets + other.packets,
-        bytes=one.bytes + other.bytes,
-        frames=one.frames + other.frames,
-        lost=one.lost + other.lost,
-        concealed=one.concealed + other.concealed,
-        late=one.late + other.late,
-        recovered_fec=one.recovered_fec + other.recovered_fec,
-        recovered_red=one.recovered_red + other.recovered_red,
-        jitter_ms=max(one.jitter_ms, other.jitter_ms),
-        buffer_ms=max(one.buffer_ms, other.buffer_ms),
-        level_dbfs=float(np.maximum(one.level_dbfs, other.level_dbfs)),
-    )
-
-
-def _with_level(measured: ReceivedStatistics, level: float) -> ReceivedStatistics:
-    return _sum(ReceivedStatistics(level_dbfs=level), measured)

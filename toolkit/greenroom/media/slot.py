@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Sequence
 
 from greenroom.errors import AudioUnavailable
-from greenroom.media.blocks import FRAME, Block, silence
+from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence
 from greenroom.media.dsp import crossfade, level_dbfs, rising
 from greenroom.media.jitter import Fill, JitterBuffer, Play, Recover
 from greenroom.media.opus import new_decoder
+from greenroom.media.slot_counts import SlotCounts
 from greenroom.media.statistics import ReceivedStatistics
 
 _QUIET_DBFS = -50.0
@@ -32,6 +33,7 @@ class Slot:
         self._fading: list[tuple[int, Block]] = []
         self._level_dbfs = -96.0
         self._fills = _CONCEALED_AT_MOST
+        self._noticed = SlotCounts()
 
     def push(
         self,
@@ -42,6 +44,7 @@ class Slot:
         redundant: Sequence[tuple[int, bytes]] = (),
     ) -> None:
         """Take a packet as it arrives; see `JitterBuffer.push`."""
+        self._noticed.arrived(speaker, payload, redundant)
         self._jitter.push(sequence, timestamp, payload, speaker, redundant)
 
     def pull(self, frames: int = FRAME) -> list[tuple[int, Block]]:
@@ -83,8 +86,20 @@ class Slot:
                 late=counts.late,
                 recovered_fec=counts.recovered_fec,
                 recovered_red=counts.recovered_red,
+                with_copies=counts.with_copies,
+                played_samples=counts.played_samples,
+                concealed_samples=counts.concealed_samples,
+                silent_concealed_samples=self._noticed.silent_concealed_samples(speaker),
+                concealment_events=counts.concealment_events,
+                inserted_samples=counts.inserted_samples,
+                removed_samples=counts.removed_samples,
+                emitted_samples=counts.emitted_samples,
+                waited_seconds=counts.waited_seconds,
+                energy=self._noticed.energy(speaker),
                 jitter_ms=self.jitter_ms if speaker == self._speaker else 0.0,
                 buffer_ms=buffer_ms if speaker == self._speaker else 0.0,
+                target_ms=self._jitter.target_delay * 1000 / RATE_HZ if speaker == self._speaker else 0.0,
+                coding=self._noticed.coding(speaker),
             )
             for speaker, counts in self._jitter.counts.items()
         }
@@ -106,6 +121,8 @@ class Slot:
             case Fill():
                 block = self._conceal(decision.samples)
         self._level_dbfs = level_dbfs(block)
+        made_up = isinstance(decision, Fill) and decision.missing
+        self._noticed.played(self._speaker or 0, len(block), self._level_dbfs, concealed=made_up)
         self._pieces.append((self._speaker or 0, block))
 
     def _play(self, decision: Play) -> Block:
