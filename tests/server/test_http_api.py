@@ -45,7 +45,7 @@ async def test_the_document_describes_every_address(tmp_path: Path) -> None:
         assert document["openapi"].startswith("3.1")
         served = {
             path
-            for path in ("/api/health", "/api/version", "/api/rooms", "/api/tokens", "/api/guest")
+            for path in ("/api/health", "/api/version", "/api/rooms", "/api/tokens", "/api/guest", "/api/url")
             if (await call(server.url + path, "GET"))[0] in (200, 401, 405)
         }
         assert set(document["paths"]) == served

@@ -74,7 +74,7 @@ class UrlInfo(msgspec.Struct, frozen=True):
 
 
 class SignedUrl(msgspec.Struct, frozen=True, tag_field="answer", tag="url"):
-    """A new address: what is known of it, and its secret. `path` and the secret make the address on any of the server's names."""
+    """A new address: what is known of it, the path of its page, and its secret, which goes into the fragment."""
 
     info: UrlInfo
     path: str

@@ -7,6 +7,7 @@ import logging
 import sys
 
 from greenroom.errors import GreenroomError
+from greenroom.protocol.ice import TURN_SECONDS
 from greenroom.server.options import DEFAULT_PORT, ServeOptions
 from greenroom.server.serve import run
 
@@ -26,6 +27,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--open-guests", action=argparse.BooleanOptionalAction, default=None)
     parser.add_argument("--allow-host", action="append", default=[])
     parser.add_argument("--allow-origin", action="append", default=[])
+    parser.add_argument("--stun", action="append", default=[], help="a STUN server, HOST:PORT")
+    parser.add_argument("--turn", action="append", default=[], help="a TURN server, HOST:PORT")
+    parser.add_argument("--turn-secret-file", default="")
+    parser.add_argument("--turn-seconds", type=float, default=TURN_SECONDS)
     parser.add_argument("--grace-seconds", type=float, default=30.0)
     parser.add_argument("--resume-seconds", type=float, default=120.0)
     parser.add_argument("--json", action="store_true", help="say in JSON where it listens")
@@ -50,6 +55,10 @@ def main(arguments: list[str] | None = None) -> int:
         origins=tuple(given.allow_origin),
         grace_seconds=given.grace_seconds,
         resume_seconds=given.resume_seconds,
+        stun=tuple(given.stun),
+        turn=tuple(given.turn),
+        turn_secret_file=given.turn_secret_file,
+        turn_seconds=given.turn_seconds,
     )
     try:
         run(options, as_json=given.json, ready_fd=given.ready_fd, parent_fd=given.parent_fd)

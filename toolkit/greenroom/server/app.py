@@ -44,6 +44,7 @@ def make_app(house: House, access: Access, *, open_guests: bool) -> web.Applicat
             web.get("/ws", socket),
             web.get("/", index),
             web.get("/r/{cid}", index),
+            web.get("/call", index),
             web.get("/static/{name:.+}", static),
             *HttpApi(house, open_guests).routes(),
         ]

@@ -27,10 +27,13 @@ from greenroom.protocol.requests import (
     NextHand,
     PostMessage,
     Request,
+    RingRequest,
 )
 from greenroom.protocol.room import LeaveReason, Room, may
 from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import CustomSignal, Emitted, MediaLost, Reaction, Signal, Typing, encode
+from greenroom.server.call_urls import CallUrls
+from greenroom.server.ice_servers import ice_desk
 from greenroom.server.limits import (
     ATTACHES_BURST,
     ATTACHES_PER_SECOND,
@@ -47,6 +50,7 @@ from greenroom.server.operations import MAX_OP_CHARACTERS, REMEMBERED_SECONDS, O
 from greenroom.server.options import ServeOptions
 from greenroom.server.peers import Peers
 from greenroom.server.people import Line, People, Person
+from greenroom.server.ringing import Ringing
 from greenroom.server.room import HostedRoom
 from greenroom.server.sound import Sound
 from greenroom.server.tokens import Claims, Keys
@@ -86,7 +90,10 @@ class House:
         )
         self.peers = Peers(self.hosted)
         self.lobby = Lobby()
+        self.call_urls = CallUrls(self)
+        self.ice = ice_desk(options.stun, options.turn, options.turn_secret_file, options.turn_seconds)
         self.media_events = MediaEvents(self)
+        self.ringing = Ringing(self)
         self.draining = False
         self._engine = engine
         self._rooms: dict[Cid, HostedRoom] = {}
@@ -124,6 +131,7 @@ class House:
             await asyncio.gather(self._ticking, return_exceptions=True)
             self._ticking = None
         self.people.close()
+        await self.ringing.close()
         await asyncio.gather(*(room.settled() for room in self._rooms.values()), return_exceptions=True)
         await self.sound.close()
         await self.writer.close()
@@ -206,6 +214,8 @@ class House:
     ) -> Refusal | None:
         if person.bound_to not in (None, cid):
             return not_found(cid)
+        if isinstance(request, RingRequest):
+            return DRAINING if self.draining else await self.ringing.do(person, cid, request)
         entering = isinstance(request, Join | GetOrCreate)
         if entering and (refusal := self._may_enter(person, cid, request)) is not None:
             return refusal
@@ -334,6 +344,7 @@ class House:
             journal.append(Change("rooms", {"cid": cid}, {"active_at": now}))
             self.writer.journal(*journal)
         self.lobby.changed(cid, before, room.committed)
+        self.ringing.present(cid, room.committed)
 
     def _follow_up(self, cid: Cid, event: Event) -> None:
         match event:
@@ -342,8 +353,9 @@ class House:
             case ConnectionChanged(user, connected=True):
                 if (person := self.people.get(user)) is not None and person.line is not None:
                     self.people.back_in(person, cid)
-            case RoomEnded():
+            case RoomEnded(_, by):
                 self.media_events.forget_room(cid)
+                self.ringing.room_over(cid, by)
             case _:
                 pass
 

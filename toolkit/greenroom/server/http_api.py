@@ -79,6 +79,21 @@ class NewGuest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     listen_only: bool = False
 
 
+class UrlSecret(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A pre-signed address that is to be used. `cid`: the room whose page it opened, if any.
+
+    `attempt`: a random word of the bearer's own; the same again, because an answer was lost, counts once.
+    """
+
+    secret: str
+    cid: str | None = None
+    name: str = ""
+    attempt: str = ""
+
+    def __repr__(self) -> str:
+        return f"UrlSecret(secret=…, cid={self.cid!r}, name={self.name!r})"
+
+
 class HttpApi:
     """The handlers of `/api/`."""
 
@@ -98,6 +113,7 @@ class HttpApi:
             web.post("/api/rooms", self.new_room),
             web.post("/api/tokens", self.new_token),
             web.post("/api/guest", self.new_guest),
+            web.post("/api/url", self.redeem_url),
         ]
 
     async def health(self, request: web.Request) -> web.Response:
@@ -184,6 +200,15 @@ class HttpApi:
         role = ANONYMOUS if wanted.listen_only else GUEST
         token = guest_token(self._house, parse_cid(wanted.cid), wanted.name, role, JOIN_SECONDS)
         return _json(token, 201)
+
+    async def redeem_url(self, request: web.Request) -> web.Response:
+        """Give whoever comes by a pre-signed address a short-lived token, and say what to do with it."""
+        if not self._by_address.take(request.remote or "", time.monotonic()):
+            return _refused(Refusal(Reason.RATE_LIMITED, "too many at once; wait a moment"))
+        wanted = await self._body(request, UrlSecret)
+        cid = None if wanted.cid is None else parse_cid(wanted.cid)
+        given = await self._house.call_urls.redeem(wanted.secret, cid, wanted.name, wanted.attempt)
+        return _refused(given) if isinstance(given, Refusal) else _json(given, 201)
 
     def _bearer(self, request: web.Request) -> Person:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")

@@ -6,14 +6,15 @@ from typing import Any
 
 import msgspec
 
+from greenroom.protocol.call_urls import Redeemed
 from greenroom.protocol.wire import RoomsPage, Token
 
 
 def document(version: str) -> dict[str, Any]:
     """Return the OpenAPI 3.1 document of a server of `version`."""
-    from greenroom.server.http_api import NewGuest, NewRoom, NewToken  # which serves this
+    from greenroom.server.http_api import NewGuest, NewRoom, NewToken, UrlSecret  # which serves this
 
-    kinds = (NewRoom, NewToken, NewGuest, RoomsPage, Token)
+    kinds = (NewRoom, NewToken, NewGuest, UrlSecret, RoomsPage, Token, Redeemed)
     _, components = msgspec.json.schema_components(kinds, ref_template="#/components/schemas/{name}")
     components["Refusal"] = {
         "type": "object",
@@ -66,6 +67,14 @@ def document(version: str) -> dict[str, Any]:
                     "Come in by a room's link",
                     {201: "Token", 400: "Refusal", 401: "Refusal", 429: "Refusal"},
                     takes="NewGuest",
+                    open_=True,
+                )
+            },
+            "/api/url": {
+                "post": _operation(
+                    "Come in by a pre-signed address",
+                    {201: "Redeemed", 400: "Refusal", 401: "Refusal", 404: "Refusal", 429: "Refusal"},
+                    takes="UrlSecret",
                     open_=True,
                 )
             },

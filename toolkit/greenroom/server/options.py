@@ -7,6 +7,7 @@ from ipaddress import ip_address
 import msgspec
 
 from greenroom.errors import SetUpIncomplete
+from greenroom.protocol.ice import TURN_SECONDS
 
 DEFAULT_PORT = 7700
 
@@ -19,7 +20,8 @@ class ServeOptions(msgspec.Struct, frozen=True):
     answers, when `host` is not reachable itself. `hosts`: names, with port unless it is the server's own, under
     which browsers may reach it beyond the loopback ones. `origins`: other pages that may use it, e.g.
     `https://example.org`. `open_guests`: whether anybody with a room's link may come in as a guest; None is yes on
-    loopback only.
+    loopback only. `stun` and `turn`: servers that clients are told of, HOST:PORT; `turn_secret_file`: the secret shared
+    with the TURN servers; `turn_seconds`: how long its credentials are good for.
     """
 
     host: str = "127.0.0.1"
@@ -36,6 +38,10 @@ class ServeOptions(msgspec.Struct, frozen=True):
     origins: tuple[str, ...] = ()
     grace_seconds: float = 30.0
     resume_seconds: float = 120.0
+    stun: tuple[str, ...] = ()
+    turn: tuple[str, ...] = ()
+    turn_secret_file: str = ""
+    turn_seconds: float = TURN_SECONDS
 
 
 def on_loopback(host: str) -> bool:

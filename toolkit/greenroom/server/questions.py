@@ -8,7 +8,9 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from greenroom.errors import Malformed, StorageFailed
+from greenroom.protocol.call_urls import MakeUrl, QueryUrls, RevokeUrl
 from greenroom.protocol.deciding import may_see, not_found
+from greenroom.protocol.ice import QueryIceServers
 from greenroom.protocol.ids import ADMIN, ANONYMOUS, GUEST, Cid, MessageId, Role, UserId, is_cid
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.publish import project, view_for
@@ -70,6 +72,10 @@ async def answer(house: House, person: Person, question: Question) -> AnswerBody
                 return await _put_call_type(house, person, question)
             case MintToken():
                 return _mint(house, person, question)
+            case MakeUrl() | QueryUrls() | RevokeUrl():
+                return await house.call_urls.answer(person, question)
+            case QueryIceServers():
+                return house.ice.answer(person)
     except StorageFailed:
         return Refusal(Reason.UNAVAILABLE, "the server cannot read that just now; try again in a moment")
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import msgspec
 
@@ -11,6 +11,9 @@ from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import Cid, MessageId, OpId, Role, UserId
 from greenroom.protocol.room import Message, Room
 from greenroom.protocol.wire import RoomFilter
+
+if TYPE_CHECKING:
+    from greenroom.storage.call_urls import StoredUrls
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -66,6 +69,8 @@ class StoredSession(msgspec.Struct, frozen=True):
 
 class Repository(Protocol):
     """Where a server keeps what must survive it. Every method raises `StorageFailed` when the store cannot answer."""
+
+    call_urls: StoredUrls
 
     async def open(self) -> None:
         """Connect, and bring the tables to this version. Raises `StorageFailed` when they are of a newer one."""

@@ -197,3 +197,72 @@ quality = Table(
     Column("rtt_ms", Float),
     Index("quality_in_room", "cid", "at"),
 )
+
+call_urls = Table(
+    "call_urls",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("cid", String(100)),
+    Column("to", String(64)),
+    Column("media", String(16), nullable=False),
+    Column("role", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("by_role", String(32), nullable=False),
+    Column("made_at", Float, nullable=False),
+    Column("expires_at", Float, nullable=False),
+    Column("uses", Integer, nullable=False),
+    Column("used", Integer, nullable=False),
+    Column("revoked_at", Float),
+    Index("call_urls_in_order", "made_at", "id"),
+    Index("call_urls_by", "by"),
+)
+
+call_url_uses = Table(
+    "call_url_uses",
+    metadata,
+    Column("url", String(40), ForeignKey("call_urls.id", ondelete="CASCADE"), primary_key=True),
+    Column("attempt_hash", String(64), primary_key=True),
+    _user(nullable=False),
+    Column("cid", String(100), nullable=False),
+    Column("at", Float, nullable=False),
+)
+
+# A record outlives its room, and one made by hand may name a room that never was: no foreign key.
+records = Table(
+    "records",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("cid", String(100), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("by_name", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("initiated_at", Float, nullable=False),
+    Column("answered_at", Float),
+    Column("ended_at", Float),
+    Column("reason", Text, nullable=False),
+    Column("metadata", Text, nullable=False),
+    Column("by_hand", Boolean, nullable=False),
+    Index("records_in_order", "initiated_at", "id"),
+    Index("records_in_room", "cid", "initiated_at"),
+    Index("records_by", "by", "initiated_at"),
+    Index("records_open", "ended_at"),
+)
+
+record_people = Table(
+    "record_people",
+    metadata,
+    Column("record", String(40), ForeignKey("records.id", ondelete="CASCADE"), primary_key=True),
+    _user(primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("answer", String(16), nullable=False),
+    Column("joined_at", Float),
+    Column("present_since", Float),
+    Column("left_at", Float),
+    Column("seconds", Float, nullable=False),
+    Column("theirs", Boolean, nullable=False),
+    Index("record_people_by_user", "user", "record"),
+)

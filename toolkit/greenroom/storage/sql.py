@@ -28,6 +28,7 @@ from greenroom.protocol.room import CHAT_TAIL, Block, Hand, Invitation, Member, 
 from greenroom.protocol.wire import RoomFilter
 from greenroom.storage import schema
 from greenroom.storage.base import Add, Change, Drop, Put, RowChange, StoredSession
+from greenroom.storage.call_urls import StoredUrls
 from greenroom.storage.migrate import migrate
 
 BUSY_SECONDS = 5.0
@@ -74,6 +75,7 @@ class SqlRepository:
     def __init__(self, url: str) -> None:
         self._url = async_url(url)
         self._engine: AsyncEngine | None = None
+        self.call_urls = StoredUrls(self._connected)
 
     @property
     def _is_sqlite(self) -> bool:
