@@ -27,6 +27,7 @@ from greenroom.protocol.ring_steps import (
     Present,
     Reached,
     Rejected,
+    RoomOver,
     begin,
     due,
     step,
@@ -225,6 +226,10 @@ class Switchboard:
     def elapse(self, now: float) -> tuple[Change, ...]:
         """Say that it is `now`."""
         return tuple(change for cid in tuple(self._rings) for change in self.notice(cid, Elapsed(), now))
+
+    def over(self, now: float) -> tuple[Change, ...]:
+        """Say that the server ends."""
+        return tuple(change for cid in tuple(self._rings) for change in self.notice(cid, RoomOver(), now))
 
     def due(self, now: float) -> float | None:
         """Return when time alone changes something next."""

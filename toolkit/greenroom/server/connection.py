@@ -116,6 +116,7 @@ class Connection:
             if self._person is not None:
                 self._house.lobby.unwatch(self)
                 self._house.people.gone_away(self._person, self)
+                self._house.ringing.gone_away(self._person)
             if self._cut is None and not self._socket.closed:
                 self.cut(CloseCode.GOING_AWAY, "")
             if self._socket.closed:
@@ -180,6 +181,7 @@ class Connection:
         person, token = await self._house.enter(claims, message.name, self)
         self._person = person
         self._reply(self._welcome(person, token))
+        self._house.ringing.entered(person, self)
         return person
 
     async def _come_back(self, message: Resume) -> Person:
@@ -194,6 +196,7 @@ class Connection:
         self._reply(msgspec.structs.replace(self._welcome(person, token), resumed=here))
         self._house.people.resume_rooms(person, self, message.seen)
         self._house.tell_lost_sound(person, here)
+        self._house.ringing.entered(person, self)
         return person
 
     def _welcome(self, person: Person, token: str) -> Welcome:
