@@ -10,8 +10,9 @@ from typing import Self, TypeVar
 from greenroom.backends.base import Backend
 from greenroom.engine.call import Call
 from greenroom.engine.client_core import ClientCore
+from greenroom.engine.client_records import BlockingRecords, ClientRecords
 from greenroom.engine.membership import Membership
-from greenroom.engine.thread import SHARED, Blocking, EngineThread, on_engine, twin
+from greenroom.engine.thread import SHARED, EngineThread, on_engine, twin
 from greenroom.errors import GreenroomError, Misuse
 from greenroom.media.audio_session import AudioSession
 from greenroom.media.blocks import FRAME, Block
@@ -51,7 +52,7 @@ _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
 
 
-class Client:
+class Client(ClientRecords):
     """Everything one person does with Greenroom from Python.
 
         async with Client("http://127.0.0.1:7700", token=token) as client:
@@ -338,7 +339,7 @@ class Client:
         return running
 
 
-class BlockingClient(Blocking):
+class BlockingClient(BlockingRecords):
     """`Client` without `await`: the same methods, which return when it is done."""
 
     connect = twin(Client.connect)
