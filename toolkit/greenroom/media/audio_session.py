@@ -191,7 +191,10 @@ class AudioSession:
         if mixed is None:
             mixed = silence(frames, DeviceSpeaker.channels)
         faded = self._fader.apply(mixed)
-        return faded.clip(-1.0, 1.0) if len(self._speakers) > 1 else faded
+        played = faded.clip(-1.0, 1.0) if len(self._speakers) > 1 else faded
+        for microphone in self._microphones:
+            microphone.hear_played(played)
+        return played
 
     # ---- on the session's thread
 

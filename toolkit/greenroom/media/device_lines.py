@@ -6,10 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from greenroom.media.blocks import FRAME, Block, silence
+from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence, with_channels
 from greenroom.media.dsp import SILENCE_DBFS, crossfade, ending, level_dbfs, rising
 from greenroom.media.ring import SampleRing
 
+DEVICE_LATENCY_SECONDS = 0.02
 _HELD_FRAMES = 10 * FRAME
 _TOLERATED_FRAMES = FRAME // 8
 _SPARE_FRAMES = FRAME // 2 + _TOLERATED_FRAMES  # callbacks bring 10 ms, and may come just after a read
@@ -37,6 +38,7 @@ class DeviceMicrophone:
         self.jumps = 0
         self.underruns = 0
         self._ring = SampleRing(_HELD_FRAMES)
+        self._played = SampleRing(_HELD_FRAMES)
         self._on_close = on_close
         self._spare_frames = _SPARE_FRAMES
         self._filling = True
@@ -53,6 +55,19 @@ class DeviceMicrophone:
         """Forget what waits, of a device that is gone."""
         self._ring.clear()
         self._spare_frames = _SPARE_FRAMES
+
+    def hear_played(self, block: Block) -> None:
+        """Take what the loudspeaker of the same session is given, shape (frames, 2); called by its thread."""
+        self._played.write(with_channels(block, 1))
+
+    def take_played(self) -> Block:
+        """Return what the loudspeaker was given since the last time, mono: the microphone hears it as echo."""
+        return self._played.read(len(self._played))
+
+    @property
+    def echo_delay_seconds(self) -> float:
+        """From the loudspeaker's callback to a read: what both devices hold, and what waits in the ring."""
+        return 2.0 * DEVICE_LATENCY_SECONDS + len(self._ring) / RATE_HZ
 
     def read(self, frames: int) -> Block:
         block = self._next(frames)

@@ -20,13 +20,13 @@ import numpy as np
 
 from greenroom.errors import AudioUnavailable
 from greenroom.media.blocks import RATE_HZ, Block, with_channels
+from greenroom.media.device_lines import DEVICE_LATENCY_SECONDS
 from greenroom.media.device_watch import visible
 from greenroom.media.pulse import PulseDevices, pulse_devices
 from greenroom.protocol.text import safe_text
 from greenroom.state.devices import Device, Direction
 
 CALLBACK_FRAMES = 480
-LATENCY_SECONDS = 0.02
 LIST_SECONDS = 10.0
 _PULSE = "pulse"
 _NAME_COLUMNS = 80
@@ -135,7 +135,7 @@ class Stream:
             "samplerate": RATE_HZ,
             "dtype": "float32",
             "blocksize": CALLBACK_FRAMES,
-            "latency": LATENCY_SECONDS,
+            "latency": DEVICE_LATENCY_SECONDS,
             "finished_callback": self._finished,
         }
         try:

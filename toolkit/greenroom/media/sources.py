@@ -32,6 +32,21 @@ class AudioSource(Protocol):
         """Let go of what the source holds; closing twice is quiet."""
 
 
+@runtime_checkable
+class RoomMicrophone(AudioSource, Protocol):
+    """A source that picks up a room, and with it what our loudspeaker plays: it is treated as the call wishes.
+
+    Any other source is sent as it is.
+    """
+
+    @property
+    def echo_delay_seconds(self) -> float:
+        """About how long it takes from what is played to its echo in what is read."""
+
+    def take_played(self) -> Block:
+        """Return what our loudspeaker played since the last time, mono, shape (frames, 1); empty where nobody tells."""
+
+
 class Silence:
     """Nothing, for as long as wanted."""
 
