@@ -205,10 +205,10 @@ def _answered(ring: Ring, user: UserId, answer: RingAnswer, now: float, reason: 
         return Refusal(Reason.INVALID, "you are not rung by this call; hang up to end a call of your own")
     if rung.here:
         return Refusal(Reason.ALREADY, "you are in this call already; leave it to go")
+    if rung.answer in (RingAnswer.MISSED, RingAnswer.CANCELLED):
+        return Refusal(Reason.ENDED, "this call does not ring for you any more; join its room instead")
     if answer not in NEXT_ANSWERS[rung.answer]:
         return Refusal(Reason.ALREADY, f"you answered this call already: {_ANSWER_WORDS[rung.answer]}")
-    if answer is RingAnswer.ACCEPTED and rung.answer is not RingAnswer.RINGING:
-        return Refusal(Reason.ENDED, "this call does not ring for you any more; join its room instead")
     return _changed(ring, user, lambda one: replace(one, answer=answer, at=now, reason=reason))
 
 
@@ -294,13 +294,12 @@ def _settled(ring: Ring, now: float) -> Ring:
     if together:
         return ring
     ringing = any(rung.answer is RingAnswer.RINGING for rung in ring.rung)
-    awaited = any(
-        rung.answer in YES and (rung.joined_at is None or rung.here) and now < (_joins_by(rung) or now)
-        for rung in ring.rung
-    )
+    in_time = [rung for rung in ring.rung if rung.answer in YES and now < (_joins_by(rung) or now)]
+    coming = any(rung.joined_at is None for rung in in_time)
     if ring.phase is RingPhase.CONNECTED:
-        somebody = bool(here) or ring.caller_here
-        return ring if somebody and (ringing or awaited) else _ended(ring, EndReason.ENDED, now)
+        waits = _anybody(ring) and (ringing or coming)
+        return ring if waits else _ended(ring, EndReason.ENDED, now)
+    awaited = coming or any(rung.here for rung in in_time)
     if ringing or awaited:
         return ring
     return _ended(ring, _outcome(ring), now, *_who_ended(ring))
@@ -362,11 +361,8 @@ _ENDED_WORDS = {
     EndReason.FAILED: "it could not be connected",
 }
 _ANSWER_WORDS = {
-    RingAnswer.RINGING: "it still rings",
     RingAnswer.ACCEPTED: "you accepted",
     RingAnswer.ELSEWHERE: "you came into the room",
     RingAnswer.DECLINED: "you declined",
     RingAnswer.BUSY: "you said you are busy",
-    RingAnswer.MISSED: "you missed it",
-    RingAnswer.CANCELLED: "the caller hung up",
 }
