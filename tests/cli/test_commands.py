@@ -195,7 +195,7 @@ def test_call_types_are_seen_and_changed(place: Place, tmp_path: Path) -> None:
 
 @pytest.mark.live
 def test_a_headless_demo_says_who_was_heard_by_whom(nowhere: Place) -> None:
-    ran = nowhere.run("demo", "--headless", "--seconds", "10", "--json", timeout_seconds=90.0)
+    ran = nowhere.run("demo", "--headless", "--seconds", "7", "--json", timeout_seconds=90.0)
     assert ran.code == 0, ran.err
     assert len(ran.out.strip().splitlines()) == 1
     report = ran.json

@@ -75,10 +75,10 @@ class Visitor:
         await expect(self.page.locator("#status")).to_have_text(words, timeout=15_000)
 
     async def hears(self, number: int, near_hz: float) -> float:
-        """Return the frequency at which `number` arrives, once it is within 10 Hz of `near_hz`."""
+        """Return the frequency at which `number` arrives, once it is within 4 Hz of `near_hz` (a bin has 3 Hz)."""
         hz = 0.0
         async with asyncio.timeout(10):
-            while abs(hz - near_hz) > 10:
+            while abs(hz - near_hz) > 4:
                 heard: dict[str, dict[str, float]] = await self.page.evaluate(LISTEN)
                 hz = heard.get(str(number), {}).get("hz", 0.0)
                 await asyncio.sleep(0.1)

@@ -55,7 +55,11 @@ class Terminal:
 
     @property
     def text(self) -> str:
-        return "\n".join(self._screen.display)
+        """What stands in the terminal, a line each. The second cell of a wide character is empty."""
+        buffer = self._screen.buffer
+        return "\n".join(
+            "".join(buffer[y][x].data for x in range(self._screen.columns)) for y in range(self._screen.lines)
+        )
 
     def attributes_now(self) -> list[Any]:
         """The terminal's line settings, as `stty` would tell them."""
