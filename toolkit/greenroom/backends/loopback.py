@@ -13,18 +13,20 @@ from collections.abc import Callable
 
 from greenroom.backends.base import Link, LinkChanged, Listener, refused
 from greenroom.backends.loopback_media import ANSWER, LoopbackMedia
+from greenroom.backends.loopback_ringing import LoopbackRinging
 from greenroom.errors import Misuse, Refused, Unreachable
 from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
 from greenroom.media.sources import AudioSource
 from greenroom.protocol.call_types import BUILT_IN, CallType
 from greenroom.protocol.deciding import Actor, Facts, may_see, not_found
+from greenroom.protocol.events import RoomEnded
 from greenroom.protocol.hub import Proposal, RoomHub
 from greenroom.protocol.ids import ADMIN, USER, Cid, MessageId, Role, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.publish import View, project, view_for, view_of
 from greenroom.protocol.refusals import Reason, Refusal
-from greenroom.protocol.requests import Join, Request
+from greenroom.protocol.requests import Join, Request, RingRequest
 from greenroom.protocol.room import LeaveReason, Room, audible, may
 from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import (
@@ -72,6 +74,7 @@ class LoopbackWorld:
         self.call_types: dict[str, CallType] = dict(BUILT_IN)
         self.hubs: dict[Cid, RoomHub] = {}
         self.sessions: dict[UserId, LoopbackSession] = {}
+        self.ringing = LoopbackRinging(self)
         self._messages = 0
         self._steps = 0
         self._pump: asyncio.Task[None] | None = None
@@ -116,6 +119,8 @@ class LoopbackWorld:
         for session in tuple(self.sessions.values()):
             if session.watching:
                 session.deliver(RoomsChanged())
+        ended_by = (event.by for event in proposal.events if isinstance(event, RoomEnded))
+        self.ringing.room_changed(hub, next(ended_by, None))
 
     def step(self) -> None:
         """Move 20 ms of sound between everybody, and time by as much."""
@@ -127,6 +132,8 @@ class LoopbackWorld:
             self._move_sound(cid, room)
             if self._steps % PULSE_EVERY_STEPS == 0 and (proposal := hub.tick(self.clock())) is not None:
                 self.publish(hub, proposal)
+        if self._steps % PULSE_EVERY_STEPS == 0:
+            self.ringing.elapse()
 
     def _move_sound(self, cid: Cid, room: Room) -> None:
         media = {
@@ -176,6 +183,7 @@ class LoopbackWorld:
             session.forget(cid)
             hub = self.hubs[cid]
             self.publish(hub, hub.remove(session.who.user, LeaveReason.LOST))
+        self.ringing.went(session.who.user)
         if not self.sessions and self._pump is not None:
             self._pump.cancel()
             self._pump = None
@@ -219,6 +227,7 @@ class LoopbackSession:
         self._listener = listener
         self._over = ""
         self._world.entered(self)
+        asyncio.get_running_loop().call_soon(self._world.ringing.entered, self)
         return Welcome(
             self.who.user, self.who.name, self.who.role, "loopback", "loopback", self._world.clock()
         )
@@ -226,6 +235,10 @@ class LoopbackSession:
     async def do(self, cid: Cid, request: Request) -> None:
         self._check()
         await asyncio.sleep(0)
+        if isinstance(request, RingRequest):
+            if (refusal := self._world.ringing.do(self, cid, request)) is not None:
+                raise refused(refusal)
+            return
         hub = self._world.hub(cid)
         proposal = hub.propose(self.who, request, self._world.clock(), self._world.facts())
         if isinstance(proposal, Refusal):

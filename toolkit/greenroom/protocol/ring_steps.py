@@ -153,9 +153,11 @@ def step(ring: Ring, action: Action, now: float) -> Ring | Refusal:
 
 
 def due(ring: Ring, now: float) -> float | None:
-    """Return when time alone changes `ring` next, later than `now`, or None."""
+    """Return when time alone changes `ring` next, `now` if it is late already, or None."""
     if ring.over:
         return None
+    if step(ring, Elapsed(), now) is not ring:
+        return now
     times: list[float | None] = [_missed_at(rung) for rung in ring.rung if rung.answer is RingAnswer.RINGING]
     times += [_joins_by(rung) for rung in ring.rung if rung.answer in YES]
     return min((time for time in times if time is not None and time > now), default=None)
