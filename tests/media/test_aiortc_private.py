@@ -22,7 +22,7 @@ from aiortc.rtp import RtpPacket
 from greenroom.media import aiortc_private
 from greenroom.media.connection import MediaConnection, configuration
 from greenroom.media.sources import Tone
-from greenroom.media.statistics import IceServer
+from greenroom.protocol.ice import IceServer
 from tests.media.sound import until
 
 DTLS_ALERT = bytes([21, 254, 253, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2, 2, 40])

@@ -20,12 +20,18 @@ import asyncio
 import dataclasses
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from aioice import stun
 from aioice.candidate import Candidate, candidate_priority
-from aioice.ice import Connection, StunProtocol
+from aioice.ice import (
+    Connection,
+    StunProtocol,
+    TransportPolicy,
+    relayed_candidate,
+    server_reflexive_candidate,
+)
 from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, clock
 from aiortc.rtcrtpparameters import (
     RTCRtpCodecParameters,
@@ -42,6 +48,7 @@ CHECK_INTERVAL_SECONDS = 2.0
 DEAD_AFTER_SECONDS = 6.0
 LOOPBACK_ADDRESS = "127.0.0.1"
 _CHECK_ANSWER_SECONDS = 1.5
+_RELAY_ANSWER_SECONDS = 2
 _MOST_WAITING_DATAGRAMS = 1024
 _QUIET_ADDRESS_SECONDS = 1.0
 _FALLEN_BEHIND_SECONDS = 0.2
@@ -67,10 +74,10 @@ def correct_ice(
     `on_silent` is told once, in words, when the other side stopped answering; the connection then closes. `path` is kept
     up to date.
     """
-    if getattr(ice, _CORRECTED, False):
+    if getattr(ice, _CORRECTED, None) is not None:
         return
-    setattr(ice, _CORRECTED, True)
     guard = _Guard(ice)
+    setattr(ice, _CORRECTED, guard)
     gather, check_incoming, refuse = ice.get_component_candidates, ice.check_incoming, ice.respond_error
 
     async def get_component_candidates(
@@ -109,6 +116,90 @@ def correct_ice(
     private.check_incoming = check_accepted
     private.query_consent = query_consent
     private.respond_error = respond_error
+
+
+def choose_candidates(ice: Connection, hosts: Sequence[str] | None, on_later: Callable[[str], None]) -> None:
+    """Let `ice` gather on `hosts` only (None: on every interface), after `correct_ice` and before it gathers.
+
+    What a STUN or TURN server adds is told to `on_later` (`candidate:…`, RFC 8839, 5.1) when it comes, so that nothing
+    waits for a server that is dead. With the relay policy there is nothing else to tell, and it is waited for.
+    """
+    gather, close = ice.get_component_candidates, ice.close
+    guard: _Guard = getattr(ice, _CORRECTED)
+    asking: set[asyncio.Task[None]] = set()
+
+    async def get_component_candidates(
+        component: int, addresses: list[str], timeout: int = 5
+    ) -> list[Candidate]:
+        if ice._transport_policy is TransportPolicy.RELAY:
+            candidates: list[Candidate] = await gather(
+                component=component, addresses=[], timeout=min(timeout, _RELAY_ANSWER_SECONDS)
+            )
+            return candidates
+        servers = ice.stun_server, ice.turn_server
+        ice.stun_server = ice.turn_server = None
+        try:
+            candidates = await gather(
+                component=component, addresses=addresses if hosts is None else list(hosts), timeout=timeout
+            )
+        finally:
+            ice.stun_server, ice.turn_server = servers
+        for work in _from_servers(ice, component):
+            task = asyncio.get_running_loop().create_task(add(work))
+            asking.add(task)
+            task.add_done_callback(asking.discard)
+        return candidates
+
+    async def add(work: Coroutine[Any, Any, tuple[Candidate, StunProtocol | None]]) -> None:
+        try:
+            candidate, relay = await work
+        except (TimeoutError, OSError, stun.TransactionError):
+            return
+        if relay is not None:
+            ice._protocols.append(relay)
+            guard.install(relay)
+            for remote in ice._remote_candidates:
+                ice._pair_remote_candidate(remote)
+            ice.sort_check_list()
+        ice._local_candidates.append(candidate)
+        on_later(f"candidate:{candidate.to_sdp()}")
+
+    async def closing() -> None:
+        for task in tuple(asking):
+            task.cancel()
+        await asyncio.gather(*asking, return_exceptions=True)
+        await close()
+
+    private: Any = ice
+    private.get_component_candidates = get_component_candidates
+    private.close = closing
+
+
+def _from_servers(
+    ice: Connection, component: int
+) -> Iterator[Coroutine[Any, Any, tuple[Candidate, StunProtocol | None]]]:
+    """Yield what asks each of the servers of `ice` for a candidate."""
+    if ice.stun_server is not None:
+        for protocol in ice._protocols:
+            if ":" not in protocol.local_candidate.host:
+                yield server_reflexive_candidate(protocol, ice.stun_server)
+    if ice.turn_server is not None:
+        yield relayed_candidate(
+            component=component,
+            hide_related_address=False,
+            protocol_factory=lambda: StunProtocol(ice),
+            turn_server=ice.turn_server,
+            turn_username=ice.turn_username,
+            turn_password=ice.turn_password,
+            turn_ssl=ice.turn_ssl,
+            turn_transport=ice.turn_transport,
+        )
+
+
+def path_types(ice: Connection) -> tuple[str, str] | None:
+    """Return what kinds of address the path has here and there (host, srflx, prflx, relay); None without a path."""
+    pair = ice._nominated.get(1)
+    return None if pair is None else (pair.local_candidate.type, pair.remote_candidate.type)
 
 
 class PathCounts:
