@@ -39,6 +39,21 @@ class AudioMode(StrEnum):
     HEADPHONES = "headphones"
 
 
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _check_choice(name: str, value: object, choices: type[StrEnum]) -> None:
+    if not isinstance(value, choices):
+        raise ValueError(f"{name} is one of {', '.join(choices)} ({choices.__name__}), not {value!r}")
+
+
+def _check_flags(settings: msgspec.Struct, names: tuple[str, ...]) -> None:
+    for name in names:
+        if not isinstance(getattr(settings, name), bool):
+            raise ValueError(f"{name} is True or False, not {getattr(settings, name)!r}")
+
+
 class IdleWhen(StrEnum):
     """`INACTIVE`: nobody speaks and I do nothing. `ALONE`: nobody else is here."""
 
@@ -159,18 +174,3 @@ def first_view(settings: CallSettings) -> CallView:
     """Return how a session with `settings` looks at first."""
     layouts = {CallMode.DEFAULT: Layout.TILE}
     return CallView(layouts.get(settings.mode, Layout.SPOTLIGHT))
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-
-
-def _check_choice(name: str, value: object, choices: type[StrEnum]) -> None:
-    if not isinstance(value, choices):
-        raise ValueError(f"{name} is one of {', '.join(choices)} ({choices.__name__}), not {value!r}")
-
-
-def _check_flags(settings: msgspec.Struct, names: tuple[str, ...]) -> None:
-    for name in names:
-        if not isinstance(getattr(settings, name), bool):
-            raise ValueError(f"{name} is True or False, not {getattr(settings, name)!r}")
