@@ -85,3 +85,22 @@ def latency(
         f"{report.click_to_click_ms.median:.0f} ms from source to sink, 95 % within {report.click_to_click_ms.p95:.0f} ms"
     )
     say(f"{report.after_one_loss_ms:.0f} ms after a single lost packet")
+
+
+@app.command()
+def mix(
+    calls: Annotated[int, typer.Option(min=1, max=100, help="How many calls are heard at once.")] = 10,
+    speakers: Annotated[int, typer.Option(min=1, max=100, help="How many people speak in each.")] = 10,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Mix 20 ms of several calls of several people, and say how much CPU that takes."""
+    from greenroom.lab import bench_mix
+
+    report = bench_mix.run(calls, speakers)
+    if json:
+        say_json(report)
+        return
+    say(f"{report.mix_ms.median:.2f} ms of CPU for 20 ms of sound, 95 % within {report.mix_ms.p95:.2f} ms")
+    say(
+        f"{report.fading_ms.median:.2f} ms while gains and places change, 95 % within {report.fading_ms.p95:.2f} ms"
+    )
