@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.cli import bench, netsim, operate, people, sound
+from greenroom.cli import bench, netsim, operate, people, sound, urls
 from greenroom.cli.output import Exit, exit_code, say_error
 from greenroom.errors import GreenroomError
 
@@ -31,6 +31,7 @@ app.command()(operate.serve)
 app.command()(operate.token)
 app.command()(operate.doctor)
 app.add_typer(operate.types_app, name="types")
+app.add_typer(urls.url_app, name="url")
 app.add_typer(operate.config_app, name="config")
 app.add_typer(bench.app, name="bench")
 app.command()(netsim.netsim)

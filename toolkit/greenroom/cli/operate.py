@@ -16,6 +16,7 @@ from greenroom.cli.doctor import examine
 from greenroom.cli.output import Exit, say, say_json, table
 from greenroom.errors import Malformed
 from greenroom.protocol.call_types import CallType
+from greenroom.protocol.ice import TURN_SECONDS
 from greenroom.protocol.ids import ADMIN, Role, UserId, parse_cid, parse_user
 from greenroom.protocol.permissions import Capability
 from greenroom.server.tokens import load_keys, mint
@@ -63,6 +64,18 @@ def serve(
             "--open-guests/--no-open-guests", help="Whether a room's link is enough to come in as a guest."
         ),
     ] = None,
+    stun: Annotated[
+        list[str] | None, typer.Option(help="A STUN server that clients are told of, HOST:PORT.")
+    ] = None,
+    turn: Annotated[
+        list[str] | None, typer.Option(help="A TURN server that clients are told of, HOST:PORT.")
+    ] = None,
+    turn_secret_file: Annotated[
+        Path | None, typer.Option(help="The secret shared with the TURN server; see config coturn.")
+    ] = None,
+    turn_seconds: Annotated[
+        float, typer.Option(min=60.0, max=86400.0, help="How long TURN credentials are good for.")
+    ] = TURN_SECONDS,
 ) -> None:
     """Run the server: rooms, sound and the browser page. Ends on Ctrl-C or SIGTERM, after telling everybody."""
     from greenroom.server.options import ServeOptions
@@ -84,6 +97,10 @@ def serve(
             hosts=tuple(allow_host or ()),
             origins=tuple(allow_origin or ()),
             open_guests=open_guests,
+            stun=tuple(stun or ()),
+            turn=tuple(turn or ()),
+            turn_secret_file=str(turn_secret_file or ""),
+            turn_seconds=turn_seconds,
         )
     )
 
@@ -227,4 +244,26 @@ def config_show(json: Json = False) -> None:
             ("setting", "value", "from"),
             [(name, str(value), found.origins[name]) for name, value in values.items()],
         )
+    )
+
+
+@config_app.command("coturn")
+def config_coturn(
+    host: Annotated[
+        str, typer.Option(help="Name or address under which people reach the TURN server.")
+    ] = "turn.example.org",
+    write: Annotated[
+        Path | None,
+        typer.Option(help="Write it and a fresh secret into this folder instead.", file_okay=False),
+    ] = None,
+) -> None:
+    """Print a configuration of coturn, a TURN server, that fits this one and reaches no private address."""
+    from greenroom.server.coturn import coturn_config, write_coturn
+
+    if write is None:
+        say(coturn_config(host, "REPLACE_ME").rstrip())
+        return
+    config, secret = write_coturn(write, host)
+    say(
+        f"wrote {config} for coturn and {secret}; then: greenroom serve --turn {host} --turn-secret-file {secret}"
     )

@@ -3,7 +3,7 @@
 import { Connection, Refused, sentence } from "./connection.mjs";
 import { bindControls, rememberName } from "./controls.mjs";
 import { $ } from "./dom.mjs";
-import { addressOf, firstMessage, keepResume, keepVisit, takeLink, visitBefore } from "./link.mjs";
+import { addressOf, calling, firstMessage, keepResume, keepVisit, placed, redeem, takeLink, visitBefore } from "./link.mjs";
 import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { soundState } from "./rows.mjs";
@@ -50,6 +50,18 @@ const soundNow = () => soundState(state, { blocked: sound?.blocked ?? false, vol
 
 // ---- coming in
 
+/** Come in by a link that calls somebody: its room is known once the link was used. */
+async function enterCall(name) {
+  set({ ...startState(link.cid), phase: "joining", name });
+  try {
+    await redeem(link, name);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return turnedAway(sentence(error.message));
+  }
+  enter(name);
+}
+
 function enter(name) {
   set({ ...startState(link.cid), phase: "joining", name });
   sound?.close();
@@ -87,6 +99,10 @@ function welcomed({ resume_token, resumed }) {
 
 async function join(visit) {
   try {
+    if (calling(link) !== null) {
+      await connection.do(link.cid, { do: "start_ring", members: [calling(link)] });
+      placed(link);
+    }
     await connection.do(link.cid, { do: "join" });
   } catch (error) {
     if (visit !== visits || connection === null) return; // another connection asks by itself
@@ -251,13 +267,16 @@ async function look() {
 }
 
 bindControls({
-  room: link.cid,
+  room: link.place,
+  calls: link.calls,
   named: link.kept?.named ?? false,
   name: link.kept?.guest ?? "",
   enter(name, room) {
     if (name) rememberName(name);
-    if (link.cid === null) location.assign(addressOf(room));
-    else if (state.phase !== "joining") enter(name);
+    if (state.phase === "joining") return;
+    if (link.calls && link.cid === null) enterCall(name);
+    else if (link.cid === null) location.assign(addressOf(room));
+    else enter(name);
   },
   again: () => enter(state.name),
   leave: leaveRoom,

@@ -51,6 +51,7 @@ function bindDoor(page) {
     // nothing kept
   }
   const asks = page.room === null;
+  if (page.calls) $("door-title").textContent = "Place a call";
   $("which").hidden = $("which-label").hidden = !asks;
   $("which").required = asks;
   $("name").hidden = $("name-label").hidden = page.named;

@@ -1,18 +1,45 @@
-// The link that led here: the room in its path, and a token in its fragment, which never reaches a server's log.
+// The link that led here: the room in its path, and a token or a secret in its fragment, which never reaches a server's log.
 
 import { PROTOCOL_VERSION, Refused } from "./connection.mjs";
 
 const PATIENCE_MS = 10_000;
+const CALL_PATH = "/call";
 
-/** The room (null without one) and the token of this page's address; the token leaves the address bar at once. */
+/**
+ * The room (null without one) of this page's address, and the token or the secret in its fragment, which leaves the
+ * address bar at once. `calls`: the link places a call; its room is known once the secret was handed over.
+ */
 export function takeLink() {
-  const token = new URLSearchParams(location.hash.slice(1)).get("token");
+  const fragment = new URLSearchParams(location.hash.slice(1));
+  const [token, secret] = [fragment.get("token"), fragment.get("u")];
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
-  const link = { cid: cidIn(location.pathname), kept: null };
-  if (link.cid === null) return link;
+  const calls = location.pathname === CALL_PATH;
+  const link = { cid: cidIn(location.pathname), calls, place: calls ? "call" : cidIn(location.pathname), kept: null };
+  if (link.place === null) return link;
   if (token) keep(link, { token, resume: null, guest: null, named: namesSomebody(token) });
+  else if (secret) keep(link, { token: null, resume: null, guest: null, named: false, secret, attempt: newAttempt() });
   else recall(link);
+  if (calls) link.cid = link.kept?.cid ?? null;
   return link;
+}
+
+/** Who is to be called by this link and was not yet, once its secret was handed over; else null. */
+export const calling = (link) => link.kept?.to ?? null;
+
+/** The call was placed: a page that is loaded again does not place another. */
+export const placed = (link) => keep(link, { ...link.kept, to: null });
+
+/** Hand a link's secret over for a token; twice is quiet. Rejects with `Refused` when the link opens nothing any more. */
+export async function redeem(link, name) {
+  const { secret, attempt } = link.kept ?? {};
+  if (!secret) {
+    if (link.calls && link.cid === null)
+      throw new Refused({ reason: "unauthorized", message: "This link is no longer valid. Ask for a new one." });
+    return;
+  }
+  const given = await post("/api/url", { secret, cid: link.calls ? null : link.cid, name, attempt }, "The link opens nothing any more.");
+  if (link.calls) link.cid = given.cid;
+  keep(link, { token: given.token, resume: null, guest: null, named: false, cid: given.cid, to: given.to });
 }
 
 /** The address of the page of `room`, a cid or the part after its colon. */
@@ -47,16 +74,24 @@ export async function firstMessage(link, name, refused, seen) {
 }
 
 async function joinToken(link, name) {
+  await redeem(link, name);
   const { token = null, guest = name } = link.kept ?? {};
   if (token !== null) return token;
   if (guest === null)
     throw new Refused({ reason: "unauthorized", message: "This link is no longer valid. Ask for a new one." });
+  const body = await post("/api/guest", { cid: link.cid, name }, "The server does not let guests in.");
+  keep(link, { token: body.token, resume: null, guest: name });
+  return body.token;
+}
+
+/** The answer to `value`; rejects with `Refused`, in `words` where the server gave none. */
+async function post(address, value, words) {
   let response;
   try {
-    response = await fetch("/api/guest", {
+    response = await fetch(address, {
       method: "POST",
       headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ cid: link.cid, name }),
+      body: JSON.stringify(value),
       credentials: "omit",
       signal: AbortSignal.timeout(PATIENCE_MS),
     });
@@ -67,15 +102,15 @@ async function joinToken(link, name) {
   if (!response.ok)
     throw new Refused({
       reason: response.status >= 500 || response.status === 429 ? "unavailable" : (body.reason ?? "unauthorized"),
-      message: body.message ?? "The server does not let guests in.",
+      message: body.message ?? words,
     });
-  keep(link, { token: body.token, resume: null, guest: name });
-  return body.token;
+  return body;
 }
 
 /**
  * Until this tab closes: `token`, `resume`, the name of the `guest` they are for (null came by a
- * personal link), whether that link has `named` the person already, and the name of the `visit` while inside.
+ * personal link), whether that link has `named` the person already, and the name of the `visit` while inside; before
+ * that the `secret` of a signed link and the `attempt` to hand it over; of a link that calls, its `cid` and `to`.
  */
 function keep(link, kept) {
   link.kept = kept;
@@ -115,4 +150,7 @@ function recall(link) {
   }
 }
 
-const key = (link) => `greenroom.token.${link.cid}`;
+const key = (link) => `greenroom.token.${link.place}`;
+
+/** A word of our own, so that a link that is handed over again because an answer was lost counts once. */
+const newAttempt = () => Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
