@@ -9,6 +9,7 @@ GreenroomError
 ├── MediaFailed           sound could not be connected
 ├── StorageFailed         the database could not keep what was decided
 ├── Misuse                a method was called where it makes no sense
+│   └── Ambiguous         several things fit, and none was named
 └── SetUpIncomplete       something this needs is not installed or not configured
 """
 
@@ -61,6 +62,10 @@ class StorageFailed(GreenroomError):
 
 class Misuse(GreenroomError):
     """A method was called where it makes no sense."""
+
+
+class Ambiguous(Misuse):
+    """Several things fit what was asked for, and none was named."""
 
 
 class SetUpIncomplete(GreenroomError):

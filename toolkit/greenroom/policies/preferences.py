@@ -78,4 +78,10 @@ def resolve_preferences(
     return Preferences(**{name: value for name in FIELDS if (value := getattr(both, name)) is not UNSET})
 
 
+def changed(now: Preferences, by: CallPreferences) -> Preferences:
+    """Return what holds after `by`: each value it sets."""
+    said = {name: value for name in FIELDS if (value := getattr(by, name)) is not UNSET}
+    return replace(now, **said) if said else now
+
+
 FIELDS = CallPreferences.__struct_fields__

@@ -140,6 +140,15 @@ class MintToken(msgspec.Struct, frozen=True, tag_field="ask", tag="mint_token", 
     seconds: float = 3600.0
 
 
+class MintCallToken(
+    msgspec.Struct, frozen=True, tag_field="ask", tag="mint_call_token", forbid_unknown_fields=True
+):
+    """A token for the asker in one room alone, for another device of theirs; the room need not be there yet."""
+
+    cid: Cid
+    seconds: float = 3600.0
+
+
 Question = (
     QueryRooms
     | QueryRoom
@@ -148,6 +157,7 @@ Question = (
     | QueryCallTypes
     | PutCallType
     | MintToken
+    | MintCallToken
     | MakeUrl
     | QueryUrls
     | RevokeUrl
@@ -386,11 +396,19 @@ class Quality(StrEnum):
 
 
 class PersonQuality(_FromServer, frozen=True, tag="quality"):
-    """How well the server and one person reach each other; newest wins."""
+    """How well the server and one person reach each other; newest wins.
+
+    `sent_lost` of what they send and `received_lost` of what is sent to them does not arrive, 0.0 to 1.0; `jitter_ms` is
+    the worse of both directions, `rtt_ms` None when it is not known.
+    """
 
     cid: Cid
     user: UserId
     quality: Quality
+    sent_lost: float = 0.0
+    received_lost: float = 0.0
+    jitter_ms: float = 0.0
+    rtt_ms: float | None = None
 
 
 class LossReport(_FromServer, frozen=True, tag="loss"):

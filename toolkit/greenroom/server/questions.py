@@ -21,6 +21,7 @@ from greenroom.protocol.wire import (
     AnswerBody,
     CallTypes,
     MessagesPage,
+    MintCallToken,
     MintToken,
     PeoplePage,
     PutCallType,
@@ -72,6 +73,8 @@ async def answer(house: House, person: Person, question: Question) -> AnswerBody
                 return await _put_call_type(house, person, question)
             case MintToken():
                 return _mint(house, person, question)
+            case MintCallToken():
+                return _mint_call_token(house, person, question)
             case MakeUrl() | QueryUrls() | RevokeUrl():
                 return await house.call_urls.answer(person, question)
             case QueryIceServers():
@@ -187,6 +190,27 @@ def _mint(house: House, person: Person, question: MintToken) -> AnswerBody | Ref
         )
     try:
         return guest_token(house, question.cid, "", question.role, question.seconds)
+    except Malformed as error:
+        return Refusal(Reason.INVALID, str(error))
+
+
+def _mint_call_token(house: House, person: Person, question: MintCallToken) -> AnswerBody | Refusal:
+    """Only who came with a whole token gets one for a room: a narrow one cannot prolong itself."""
+    actor = person.actor
+    if person.bound_to is not None or actor.role in (GUEST, ANONYMOUS):
+        return Refusal(Reason.UNAUTHORIZED, "a token for one room is made for people with one of their own")
+    if not is_cid(question.cid):
+        return Refusal(Reason.INVALID, "a token is for a room named type:id")
+    try:
+        return mint(
+            house.keys,
+            person.user,
+            time.time(),
+            name=actor.name,
+            role=actor.role,
+            seconds=question.seconds,
+            bound_to=question.cid,
+        )
     except Malformed as error:
         return Refusal(Reason.INVALID, str(error))
 

@@ -9,6 +9,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 from msgspec.structs import replace
 
+from greenroom.state.call_settings import CallSettings
+
 
 class Choice(StrEnum):
     """`PROVIDED`: the application brings the track itself."""
@@ -96,3 +98,13 @@ def merged(options: ConnectOptions, over: ConnectOptions) -> ConnectOptions:
 
 
 FIELDS = ConnectOptions.__struct_fields__
+
+
+def options_of(settings: CallSettings) -> ConnectOptions:
+    """Return what a session's settings say about how it begins."""
+    options = ConnectOptions()
+    if settings.start_muted is not None:
+        options = replace(options, microphone=enabled(not settings.start_muted))
+    if settings.start_video_off is not None:
+        options = replace(options, camera=enabled(not settings.start_video_off and not settings.audio_only))
+    return options
