@@ -6,14 +6,12 @@ import pytest
 from msgspec.structs import replace
 
 from greenroom.engine.folding import (
-    call_statistics,
     wish_after,
     with_events,
     with_levels,
     with_reaction,
     without_old_reactions,
 )
-from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
 from greenroom.protocol.call_types import AUDIO_ROOM
 from greenroom.protocol.events import (
     Event,
@@ -108,16 +106,3 @@ def test_levels_keep_a_second_of_history_and_an_unchanged_call_is_the_same_objec
         call = with_levels(call, {}, frozenset(), None)
     assert call.level_history == {}
     assert with_levels(call, {}, frozenset(), None) is call
-
-
-def test_rates_are_of_the_time_since_the_last_sample() -> None:
-    first = call_statistics(MediaStatistics(), {}, 10.0, None, (0, 0))
-    measured = MediaStatistics(
-        SentStatistics(packets=100, bytes=8_000),
-        ReceivedStatistics(packets=90, bytes=4_000, frames=200, concealed=10),
-        {2: ReceivedStatistics(packets=90, concealed=10), 7: ReceivedStatistics(packets=1)},
-    )
-    second = call_statistics(measured, {2: HER}, 12.0, first, (0, 0))
-    assert (second.sent_kbps, second.received_kbps) == (32.0, 16.0)
-    assert second.concealed_ratio == pytest.approx(0.05)
-    assert second.by_person.keys() == {HER}

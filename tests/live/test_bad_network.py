@@ -11,7 +11,8 @@ from greenroom.lab.netsim import RelayedBackend
 from greenroom.lab.weather import CLEAR, Weather
 from greenroom.media.sources import Tone
 from greenroom.policies.audio_config import AudioConfiguration
-from greenroom.state.call import CallStatistics, MediaPhase
+from greenroom.state.call import MediaPhase
+from greenroom.state.statistics import CallStatistics
 from tests.backends.places import Server, client
 from tests.live.listening import assert_tone, hears, until
 

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.requests import Grant, Join, SetMicrophone
 from greenroom.protocol.room import Counts
-from greenroom.state.call import CallStatistics
+from greenroom.state.statistics import CallStatistics
 from greenroom_tui import run_dashboard
 from tests.tui.world import CID, HANA, SPEAK, World, actor, standup
 

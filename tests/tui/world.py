@@ -31,12 +31,12 @@ from greenroom.protocol.wire import Reaction, RoomPreview, Signal
 from greenroom.state.call import (
     CallPhase,
     CallState,
-    CallStatistics,
     MediaPhase,
     Notice,
 )
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
 from greenroom.state.microphone import effective_microphone
+from greenroom.state.statistics import CallStatistics
 from greenroom.views.log import event_words, notice_words
 
 CID = Cid("audio_room:standup")

@@ -26,9 +26,10 @@ from greenroom.protocol.requests import (
 )
 from greenroom.protocol.room import HandOutcome, Room
 from greenroom.protocol.wire import RoomPreview
-from greenroom.state.call import CallPhase, CallState, CallStatistics, MediaPhase, Microphone
+from greenroom.state.call import CallPhase, CallState, MediaPhase, Microphone
 from greenroom.state.engine import ClientState, ConnectionPhase
 from greenroom.state.microphone import effective_microphone
+from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import ACTIONS, BY_ID, Chosen, available_actions, label_of
 from greenroom.views.hands import audience_words, hand_rows, listener_rows
 from greenroom.views.log import event_words, notice_words

@@ -16,7 +16,7 @@ from greenroom.lab.weather import Weather
 from greenroom.media.blocks import RATE_HZ, Block, silence
 from greenroom.media.voices import sound_of, voices
 from greenroom.policies.audio_config import AudioConfiguration
-from greenroom.state.call import CallStatistics
+from greenroom.state.statistics import CallStatistics
 
 SEEDS = 3
 WARM_UP_SECONDS = 5.0

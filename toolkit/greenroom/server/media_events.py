@@ -5,10 +5,18 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from greenroom.policies.quality import QualityTrack, grade, next_quality
+from greenroom.policies.quality import LineTrack, line_quality, next_line
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.room import Room, on_stage
-from greenroom.protocol.wire import LossReport, MediaLost, PersonLevel, PersonQuality, Pulse, encode
+from greenroom.protocol.wire import (
+    LossReport,
+    MediaLost,
+    PersonLevel,
+    PersonQuality,
+    Pulse,
+    Quality,
+    encode,
+)
 from greenroom.sfu.control import (
     DominantChanged,
     Levels,
@@ -19,12 +27,15 @@ from greenroom.sfu.control import (
     Spoke,
     WorkerDied,
 )
+from greenroom.state.statistics import LineQuality
 from greenroom.storage.base import Add, Row
 
 if TYPE_CHECKING:
     from greenroom.server.house import House
 
 _REPORTS_AFTER_LOSS = 10
+_MOVED_SECONDS = 6.0
+_AGAIN_SECONDS = 20.0
 WORDS = {
     "consent expired": "nothing was heard of your connection for too long",
     "never connected": "sound could not get through; a firewall may block UDP",
@@ -40,7 +51,8 @@ class MediaEvents:
         self._house = house
         self._levels: dict[Cid, tuple[PersonLevel, ...]] = {}
         self._dominant: dict[Cid, int | None] = {}
-        self._quality: dict[tuple[Cid, UserId], QualityTrack] = {}
+        self._lines: dict[tuple[Cid, UserId], LineTrack] = {}
+        self._told: dict[tuple[Cid, UserId], tuple[tuple[int, ...], float]] = {}
         self._losing: dict[tuple[Cid, UserId], int] = {}
 
     def happened(self, event: MediaEvent) -> None:
@@ -70,7 +82,8 @@ class MediaEvents:
 
     def forget(self, cid: Cid, user: UserId) -> None:
         """Forget what is known of one person's connection."""
-        self._quality.pop((cid, user), None)
+        self._lines.pop((cid, user), None)
+        self._told.pop((cid, user), None)
         self._losing.pop((cid, user), None)
 
     def forget_room(self, cid: Cid) -> None:
@@ -91,16 +104,31 @@ class MediaEvents:
         if owner is None or hosted is None or room is None:
             return
         cid, user = owner
-        before = self._quality.get(owner, QualityTrack())
-        after = self._quality[owner] = next_quality(
-            before, grade(loss.fraction_lost, loss.jitter_ms, loss.rtt_ms)
+        before = self._lines.get(owner, LineTrack())
+        heard = line_quality(
+            sent_lost=loss.sent_fraction_lost,
+            received_lost=loss.fraction_lost,
+            jitter_ms=loss.jitter_ms,
+            rtt_ms=loss.rtt_ms,
         )
+        after = self._lines[owner] = next_line(before, heard)
         speaks = on_stage(room, user)
-        if after.shown is not before.shown:
-            frame = encode(PersonQuality(cid, user, after.shown))
+        changed = after.shown.quality is not before.shown.quality
+        if changed or self._worth_telling(owner, after.shown):
+            line = after.shown
+            self._told[owner] = _figures(line), time.monotonic()
+            told = PersonQuality(
+                cid,
+                user,
+                line.quality,
+                sent_lost=round(line.sent_lost, 3),
+                received_lost=round(line.received_lost, 3),
+                jitter_ms=round(line.jitter_ms, 1),
+                rtt_ms=None if line.rtt_ms is None else round(line.rtt_ms, 1),
+            )
             # Everybody sees how well the stage is connected; of the audience, each their own.
-            hosted.tell_latest(("quality", cid, user), frame, only=None if speaks else user)
-        if speaks or after.shown is not before.shown:
+            hosted.tell_latest(("quality", cid, user), encode(told), only=None if speaks else user)
+        if speaks or changed:
             self._house.writer.journal(
                 Add(
                     "quality",
@@ -114,6 +142,17 @@ class MediaEvents:
                     },
                 )
             )
+
+    def _worth_telling(self, owner: tuple[Cid, UserId], line: LineQuality) -> bool:
+        """Whether the numbers behind a line that is not excellent moved, and were not told just now.
+
+        They are told again from time to time as they are, for those who came in meanwhile.
+        """
+        if line.quality is Quality.EXCELLENT:
+            return False
+        figures, at = self._told.get(owner, ((), float("-inf")))
+        since = time.monotonic() - at
+        return since >= _AGAIN_SECONDS or (since >= _MOVED_SECONDS and figures != _figures(line))
 
     def _speaker_loss(self, loss: SpeakerLoss) -> None:
         """Tell a publisher what their listeners lose; of nothing lost, only until they know that it is over."""
@@ -144,6 +183,16 @@ class MediaEvents:
         owner = self._house.sound.forget(peer)
         if owner is not None and (room := self._house.hosted(owner[0])) is not None:
             room.tell(owner[1], encode(MediaLost(owner[0], words)))
+
+
+def _figures(line: LineQuality) -> tuple[int, ...]:
+    """Return the numbers of a line as coarsely as people read them."""
+    return (
+        round(line.sent_lost * 20),
+        round(line.received_lost * 20),
+        round(line.jitter_ms / 20),
+        round((line.rtt_ms or 0.0) / 100),
+    )
 
 
 def _user_of(room: Room, number: int) -> UserId | None:

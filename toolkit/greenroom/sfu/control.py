@@ -190,15 +190,17 @@ class DominantChanged(_Message, frozen=True):
 
 
 class Loss(_Message, frozen=True):
-    """A listener's receiver reports, at most one every 2 s: the worst of its slots.
+    """A listener's receiver reports, at most one every 2 s: the worst of its slots, and what we received of its voice.
 
-    `fraction_lost` 0..1; `rtt_ms` is None until it has echoed a sender report.
+    `fraction_lost` of what we send it, `sent_fraction_lost` of what it sends, 0..1; `rtt_ms` is None until it has echoed a
+    sender report, `jitter_ms` is the worse of both directions.
     """
 
     peer: str
     fraction_lost: float
     jitter_ms: float
     rtt_ms: float | None
+    sent_fraction_lost: float = 0.0
 
 
 class SpeakerLoss(_Message, frozen=True):

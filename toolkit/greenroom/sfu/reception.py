@@ -21,6 +21,7 @@ class Reception:
         "_report_at",
         "_transit",
         "last_arrival",
+        "last_block",
         "report",
         "ssrc",
     )
@@ -29,6 +30,8 @@ class Reception:
         self.ssrc: int | None = None
         self.last_arrival = float("-inf")
         self.report: SenderReport | None = None
+        self.last_block: tuple[ReportBlock, float] | None = None
+        """The newest report block, and when it was made."""
         self._begin(None, 0)
 
     def _begin(self, ssrc: int | None, sequence: int) -> None:
@@ -75,7 +78,7 @@ class Reception:
         fraction = min(1.0, max(0.0, lost / interval)) if interval > 0 else 0.0
         last = 0 if self.report is None else middle_bits(self.report.ntp_time)
         delay = 0 if self.report is None else min(0xFFFFFFFF, int((now - self._report_at) * 65536))
-        return ReportBlock(
+        block = ReportBlock(
             self.ssrc,
             fraction,
             expected - self._received,
@@ -84,3 +87,5 @@ class Reception:
             last,
             delay,
         )
+        self.last_block = block, now
+        return block

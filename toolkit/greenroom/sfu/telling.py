@@ -98,9 +98,22 @@ class Telling:
     def _tell_loss(self, peer: Peer, now: float) -> bool:
         reports = list(peer.losses.values())
         peer.losses.clear()
+        ours = None if peer.line is None else peer.line.reception.last_block
+        fresh = ours is not None and now - ours[1] <= LOSS_SECONDS
         if reports:
             peer.fraction_lost = max(block.fraction_lost for block, _ in reports)
-            jitter = max(block.jitter for block, _ in reports) / CLOCK_PER_MILLISECOND
+        if reports or fresh:
+            blocks = [block for block, _ in reports]
+            sent = ours[0] if ours is not None and fresh else None
+            jitter = max(block.jitter for block in (*blocks, *([sent] if sent is not None else [])))
             trips = [1000 * seconds for _, seconds in reports if seconds is not None]
-            self._emit(Loss(peer.name, peer.fraction_lost, jitter, max(trips) if trips else None))
+            self._emit(
+                Loss(
+                    peer.name,
+                    max((block.fraction_lost for block in blocks), default=0.0),
+                    jitter / CLOCK_PER_MILLISECOND,
+                    max(trips) if trips else None,
+                    0.0 if sent is None else sent.fraction_lost,
+                )
+            )
         return peer.judge_loss(peer.fraction_lost, now)

@@ -8,11 +8,13 @@ them in its own spelling. `CallStatistics` and `PersonStatistics` are what faces
 from __future__ import annotations
 
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import msgspec
 
 from greenroom.protocol.ids import UserId
+from greenroom.protocol.wire import Quality
 
 SILENCE_DBFS = -96.0
 FRAME_SAMPLES = 960
@@ -181,6 +183,34 @@ class PersonStatistics(msgspec.Struct, frozen=True):
     def concealed(self) -> int:
         """Frames of 20 ms that had to be made up."""
         return round(self.inbound.concealed_samples / FRAME_SAMPLES)
+
+
+class Cause(StrEnum):
+    """What makes a line worse than excellent. Sent and received are meant from whoever the line belongs to."""
+
+    NONE = "none"
+    SENT_LOSS = "sent loss"
+    RECEIVED_LOSS = "received loss"
+    JITTER = "jitter"
+    ROUND_TRIP = "round trip"
+
+
+class LineQuality(msgspec.Struct, frozen=True):
+    """How good somebody's line is, and the numbers behind it.
+
+    `sent_lost` is the share of what they send that does not arrive, `received_lost` of what is sent to them, both 0.0 to
+    1.0; `recovered` the share of all packets that was lost and played all the same. `rtt_ms` None is not known. `here`:
+    `sent_lost`, `recovered` and `jitter_ms` were measured on what we hear of them, not by the server.
+    """
+
+    quality: Quality = Quality.EXCELLENT
+    cause: Cause = Cause.NONE
+    sent_lost: float = 0.0
+    received_lost: float = 0.0
+    recovered: float = 0.0
+    jitter_ms: float = 0.0
+    rtt_ms: float | None = None
+    here: bool = False
 
 
 class CallStatistics(msgspec.Struct, frozen=True):

@@ -8,7 +8,8 @@ from greenroom.protocol.ids import UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Participant, Room, may
 from greenroom.protocol.wire import Quality
-from greenroom.state.call import SILENCE_DBFS, CallState
+from greenroom.state.call import CallState
+from greenroom.state.statistics import SILENCE_DBFS
 from greenroom.views.words import role_word
 
 METER_FLOOR_DBFS = -60.0
