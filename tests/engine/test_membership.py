@@ -45,6 +45,9 @@ class Owner:
     def microphone_missing(self) -> str:
         return ""
 
+    def speaker_missing(self) -> str:
+        return ""
+
     def log(self, lines: tuple[LogLine, ...]) -> None:
         self.lines += [line.text for line in lines]
 

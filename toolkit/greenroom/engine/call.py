@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from greenroom.engine.history import as_arrays
 from greenroom.engine.membership import Membership
-from greenroom.engine.thread import Blocking, EngineThread, on_engine, twin
+from greenroom.engine.session_methods import HERE, BlockingSessionMethods, SessionMethods
+from greenroom.engine.stats import Stats
+from greenroom.engine.thread import EngineThread, on_engine, twin
 from greenroom.media.blocks import Block
 from greenroom.observable import Observable
 from greenroom.protocol.call_types import HandPolicy, Settings
@@ -48,15 +50,20 @@ from greenroom.protocol.requests import (
     UpdateRoom,
     WithdrawHand,
 )
+from greenroom.protocol.ringing import Ring
 from greenroom.protocol.wire import CustomSignal, MessagesPage, PeoplePage, Reaction, Signal, Typing
 from greenroom.state.audio import EffectiveAudio
-from greenroom.state.call import CallPhase, CallState, CallStatistics, MediaPhase
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.focus import HandOff, ResumeAudio, SetMultiCallPolicy, SuspendAudio, SwitchFocus
+from greenroom.state.own_requests import OwnRequest, Pin, SetLayout, SetPictureInPicture, Stay, Unpin
+from greenroom.state.session_events import EndButtonPressed
+from greenroom.state.statistics import CallStatistics
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
 
 
-class Call:
+class Call(SessionMethods):
     """One room we are in. Every `async` method may be awaited on any event loop; `blocking` has the same without `await`.
 
     Methods that ask the room for something raise `Refused`, which names the missing capability and whether it can be
@@ -66,6 +73,7 @@ class Call:
     def __init__(self, client: Client, membership: Membership) -> None:
         self._client = client
         self._membership = membership
+        self.stats = Stats(membership.measurements, membership.state)
         self.blocking = BlockingCall(self)
 
     def __repr__(self) -> str:
@@ -94,7 +102,22 @@ class Call:
     @on_engine
     async def set_microphone(self, on: bool) -> None:
         """Open or close my microphone. Closing is heard at once, before the room has answered."""
+        self._in_session()
+        self._membership.life.acted()
         await self._membership.set_microphone(on)
+
+    @on_engine
+    async def suspend_audio(self) -> None:
+        """Hear nothing of this call and say nothing in it, but stay; the others see it. Twice is quiet."""
+        await self._client._core.director.suspend(self.cid)
+
+    @on_engine
+    async def resume_audio(self) -> None:
+        """End the suspension; this call gets the microphone, unless calls are mixed and another one has it.
+
+        Raises `Refused`, with everything as it was, if the room does not take us back.
+        """
+        await self._client._core.director.resume(self.cid)
 
     async def raise_hand(self) -> None:
         """Ask to speak."""
@@ -125,6 +148,10 @@ class Call:
     async def end(self) -> None:
         """End the room for everybody."""
         await self.perform(End())
+
+    async def ring(self, members: Sequence[str] | str = ()) -> Ring:
+        """Call more people into this room; without any named, every member who is not here."""
+        return await self._client.ring(members, room=self.cid, join=False)
 
     async def update(
         self,
@@ -236,12 +263,32 @@ class Call:
     # ---- anything
 
     @on_engine
-    async def perform(self, request: Request | Signal) -> None:
-        """Ask the room for `request`, or send a signal; this is what every method above does."""
+    async def perform(self, request: Request | Signal | HandOff | OwnRequest) -> None:
+        """Ask the room for `request`, send a signal, or ask our own engine; what a face's buttons do comes this way.
+
+        Raises `Misuse` once the session is over, but for `Join`; leaving then is quiet.
+        """
+        if not isinstance(request, Join | Leave):
+            self._in_session()
+        life = self._membership.life
+        life.acted()
+        director = self._client._core.director
         match request:
+            case SetLayout() | Pin() | Unpin() | SetPictureInPicture() | Stay():
+                self._own(request)
+            case SwitchFocus():
+                await director.switch(self.cid)
+            case SuspendAudio():
+                await director.suspend(self.cid)
+            case ResumeAudio():
+                await director.resume(self.cid)
+            case SetMultiCallPolicy(policy):
+                director.set_policy(policy)
             case SetMicrophone(on):
                 await self._membership.set_microphone(on)
             case Leave():
+                if self._membership.state.value.phase in HERE:
+                    life.happened(EndButtonPressed(self.cid, time.time()))
                 await self._client._core.leave(self._membership, None)
             case Join():
                 await self._client._core.join(self.cid)
@@ -271,21 +318,30 @@ class Call:
 
         Raises `Misuse` for one that cannot change while the call uses sound, `Refused` if the room does not allow it.
         """
+        self._in_session()
         self._membership.configure_audio(changes)
+
+    def explain(self, question: str = "") -> str:
+        """Answer a question about this call in words and with times: "why is bo silent?", "who has the microphone?".
+
+        Without a question: what this call has of microphone and loudspeaker, and why.
+        """
+        return self._client.explain(question, self.cid)
 
     def set_volume(self, user: str, gain: float) -> None:
         """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
+        self._in_session()
         volume = min(max(gain, 0.0), 4.0)
         self.engine.call_soon(lambda: self._membership.set_volume(UserId(user), volume))
 
     @property
     def statistics(self) -> tuple[CallStatistics, ...]:
         """The statistics of the last ten minutes, one every two seconds, oldest first; the newest is in `state` too."""
-        return tuple(self._membership.statistics)
+        return self.stats.history
 
     def statistics_arrays(self) -> Mapping[str, NDArray[np.float64]]:
-        """Return the last ten minutes as one array for each number, e.g. `["jitter_ms"]`, oldest first."""
-        return as_arrays(self.statistics)
+        """Return the last ten minutes as one array for each number; the same as `stats.arrays()`."""
+        return self.stats.arrays()
 
     def last(self, user: str, seconds: float = 1.0) -> Block:
         """Return up to the last `seconds` (5 at most) heard of `user`, shape (frames, channels); empty if never heard."""
@@ -313,10 +369,12 @@ class Call:
         return (await self.state.until(lambda call: call.phase is CallPhase.LEFT)).left_reason
 
 
-class BlockingCall(Blocking):
+class BlockingCall(BlockingSessionMethods):
     """`Call` without `await`: the same methods, which return when it is done."""
 
     leave = twin(Call.leave)
+    suspend_audio = twin(Call.suspend_audio)
+    resume_audio = twin(Call.resume_audio)
     set_microphone = twin(Call.set_microphone)
     raise_hand = twin(Call.raise_hand)
     withdraw_hand = twin(Call.withdraw_hand)
@@ -325,6 +383,7 @@ class BlockingCall(Blocking):
     go_live = twin(Call.go_live)
     stop_live = twin(Call.stop_live)
     end = twin(Call.end)
+    ring = twin(Call.ring)
     update = twin(Call.update)
     set_grants = twin(Call.set_grants)
     grant_hand = twin(Call.grant_hand)

@@ -45,8 +45,10 @@ class CallMedia:
         self._task: asyncio.Task[None] | None = None
         self._branch: Branch | None = None
         self._microphone = False
+        self._gain, self._pan = 1.0, 0.0
         self._audio = resolve()
         self._live: LiveAudio | None = None
+        self.video_lines = 0
         self.current: Media | None = None
 
     def configure(self, audio: EffectiveAudio, live: LiveAudio) -> None:
@@ -66,8 +68,19 @@ class CallMedia:
     def set_microphone(self, open_: bool) -> None:
         """Open or close the gate; a connection made later begins like this."""
         self._microphone = open_
-        if self.current is not None and self.current.microphone_open != open_:
+        if self.current is None or self.current.microphone_open == open_:
+            return
+        try:
             self.current.set_microphone(open_)
+        except Exception:  # a gate that does not move must not stay open: the connection is made anew
+            log.exception("a microphone could not be switched")
+            asyncio.get_running_loop().call_soon(self._died, "the microphone could not be switched")
+
+    def set_hearing(self, gain: float, pan: float, seconds: float) -> None:
+        """Move what is heard to `gain` (linear) and `pan` within `seconds`; a connection made later begins like this."""
+        self._gain, self._pan = gain, pan
+        self._playout.set_gain(self._cid, gain, seconds)
+        self._playout.set_pan(self._cid, pan, seconds)
 
     async def close(self) -> None:
         """End the sound; twice is quiet."""
@@ -106,11 +119,11 @@ class CallMedia:
         if self._live is not None:
             media.set_live(self._live)
         self.current = media
-        answer = await self._session.attach(self._cid, await media.offer())
+        answer = await self._session.attach(self._cid, await media.offer(self.video_lines))
         await media.accept(answer)
         await media.wait_connected(CONNECT_SECONDS)
         media.set_microphone(self._microphone)
-        self._playout.add(self._cid, media)
+        self._playout.add(self._cid, media, self._gain, self._pan)
         self._on_phase(MediaPhase.CONNECTED, "")
 
     def _died(self, reason: str) -> None:
@@ -122,7 +135,8 @@ class CallMedia:
         media, self.current = self.current, None
         branch, self._branch = self._branch, None
         if media is not None:
-            media.set_microphone(False)
+            with contextlib.suppress(Exception):  # it is closed in any case
+                media.set_microphone(False)
             await media.close()
         if branch is not None:
             branch.close()

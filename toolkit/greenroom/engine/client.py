@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar
 
 from greenroom.backends.base import Backend
+from greenroom.engine.active_calls import ActiveCalls
 from greenroom.engine.call import Call
 from greenroom.engine.client_core import ClientCore
 from greenroom.engine.client_records import BlockingRecords, ClientRecords
+from greenroom.engine.client_rings import BlockingRings, ClientRings
+from greenroom.engine.client_sessions import BlockingSessions, ClientSessions
+from greenroom.engine.connecting import Entry, enter
 from greenroom.engine.membership import Membership
 from greenroom.engine.thread import SHARED, EngineThread, on_engine, twin
 from greenroom.errors import GreenroomError, Misuse
@@ -20,6 +26,8 @@ from greenroom.media.sinks import AudioSink
 from greenroom.media.sources import AudioSource
 from greenroom.observable import Observable
 from greenroom.policies.audio_config import AudioConfiguration
+from greenroom.policies.multicall import policy_named
+from greenroom.policies.preferences import CallPreferences
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
 from greenroom.protocol.requests import GetOrCreate, NewMember, Request
@@ -43,7 +51,10 @@ from greenroom.protocol.wire import (
     Token,
 )
 from greenroom.state.call import CallPhase
+from greenroom.state.connect_options import ConnectOptions
 from greenroom.state.engine import ClientState
+from greenroom.state.focus import MultiCallPolicy
+from greenroom.views.explain import explain
 
 LEAVE_SECONDS = 3.0
 
@@ -52,7 +63,7 @@ _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
 
 
-class Client(ClientRecords):
+class Client(ClientSessions, ClientRecords, ClientRings):
     """Everything one person does with Greenroom from Python.
 
         async with Client("http://127.0.0.1:7700", token=token) as client:
@@ -66,7 +77,12 @@ class Client(ClientRecords):
     connects with its first `join`. `source` is the microphone (silence without), `sink` the speaker; both stay yours
     to close. `devices` lends what of the two is not given: real devices, which come and go while calls go on, told in
     `state.devices`; it stays yours to close too. `audio_configuration` is what calls use for what they do not say
-    themselves. `paced=False` leaves the clock to you: call `step` for every 20 ms.
+    themselves; `preferences` is that and more, see `CallPreferences`. `paced=False` leaves the clock to you: call
+    `step` for every 20 ms.
+
+    With `allow_multiple_active_calls` a join leaves other calls be, and `multi_call_policy` says what becomes of their
+    sound: "suspend_existing", "suspend_incoming", "manual", "duck" or "pan" (see `MultiCallPolicy`). One call at most
+    has the microphone, whatever the policy.
     """
 
     def __init__(
@@ -80,7 +96,9 @@ class Client(ClientRecords):
         sink: AudioSink | None = None,
         devices: AudioSession | None = None,
         audio_configuration: AudioConfiguration | None = None,
+        preferences: CallPreferences | None = None,
         allow_multiple_active_calls: bool = False,
+        multi_call_policy: MultiCallPolicy | str = MultiCallPolicy.SUSPEND_EXISTING,
         engine: EngineThread | None = None,
         paced: bool = True,
     ) -> None:
@@ -99,12 +117,16 @@ class Client(ClientRecords):
             sink=sink,
             devices=devices,
             audio_configuration=audio_configuration,
+            preferences=preferences,
             several=allow_multiple_active_calls,
+            policy=policy_named(multi_call_policy),
             thread=self._thread,
             paced=paced,
         )
         self._calls: dict[Cid, Call] = {}
+        self._calls_lock = threading.Lock()
         self.state: Observable[ClientState] = self._core.state
+        self._active = ActiveCalls(self.state, self._core.several, self._call_in)
         self.blocking = BlockingClient(self)
         self._started = False
 
@@ -191,18 +213,27 @@ class Client(ClientRecords):
         title: str = "",
         microphone: bool | None = None,
         audio_configuration: AudioConfiguration | None = None,
+        options: ConnectOptions | None = None,
+        preferences: CallPreferences | None = None,
     ) -> Call:
         """Come into a room, make it before with `create`, and connect sound. Joined already: the same call.
 
-        `microphone` is whether it should be open from the start; None is what the room's type says. Unless several
-        active calls are allowed, the call before is left first. `audio_configuration` is this call's own; what it leaves
-        open is the client's, then the broadcaster's. Raises `Refused` where the room does not allow such sound.
+        `microphone` is whether it should be open from the start; None is as it was when the room was left, else what
+        the room's type says. Unless several active calls are allowed, the call before is left first.
+        `audio_configuration` is this call's own; what it leaves open is the client's, then the broadcaster's. `options`
+        say more about how the call begins, and are remembered for the next time; `preferences` are this call's own
+        over the client's. Raises `Refused` where the room does not allow such sound, and `Unreachable` when it takes
+        longer than the preferences allow.
         """
-        room = parse_cid(cid)
-        await self._core.connect(room)
-        if create:
-            await self._core.session_open().do(room, GetOrCreate(title))
-        return self._call(await self._core.join(room, microphone, audio_configuration))
+        entry = Entry(
+            create=create,
+            title=title,
+            microphone=microphone,
+            audio_configuration=audio_configuration,
+            options=options or ConnectOptions(),
+            preferences=preferences or CallPreferences(),
+        )
+        return self._call(await enter(self._core, parse_cid(cid), entry))
 
     def call(self, cid: str) -> Call:
         """Return the call in room `cid`. Raises `Misuse` when there is none."""
@@ -224,6 +255,41 @@ class Client(ClientRecords):
             for membership in tuple(self._core.memberships.values())
             if membership.state.value.phase is not CallPhase.LEFT
         )
+
+    @property
+    def active_calls(self) -> Observable[tuple[Call, ...]]:
+        """The calls that are active, in order of joining: from the beginning of a join until the call is over."""
+        return self._active.calls
+
+    @property
+    def active_call(self) -> Observable[Call | None]:
+        """The active call, or None. Raises `Misuse` where several are allowed: use `active_calls` or `focused_call`."""
+        return self._active.call
+
+    @property
+    def focused_call(self) -> Observable[Call | None]:
+        """The call that has the microphone, or None while no call has it."""
+        return self._active.focused
+
+    @on_engine
+    async def switch_focus(self, call: Call | str) -> None:
+        """Move microphone and loudspeaker to `call`, in one step: heard at once, before the room has answered.
+
+        Under `suspend_existing` and `suspend_incoming` every other call is suspended, under `manual` the one that had the
+        microphone, under `duck` and `pan` none. Raises `Refused`, with everything as it was, if the room does not take
+        us back, and `Misuse` for a call we are not in.
+        """
+        await self._core.director.switch(parse_cid(call) if isinstance(call, str) else call.cid)
+
+    @on_engine
+    async def set_multi_call_policy(self, policy: MultiCallPolicy | str) -> None:
+        """Hand sound off between calls by `policy` from now on. Raises `Malformed` for a name that is none."""
+        self._core.director.set_policy(policy_named(policy))
+
+    def explain(self, question: str = "", cid: str | None = None) -> str:
+        """Answer, in words and with times, who has microphone and loudspeaker and why; or a question about one call."""
+        about = None if cid is None else parse_cid(cid)
+        return explain(self.state.value, about, question, clock_words)
 
     def forget(self, cid: str) -> None:
         """Take a call that was left out of `state.calls`."""
@@ -326,11 +392,16 @@ class Client(ClientRecords):
         self._core.devices.choose(input=input, output=output)
 
     def _call(self, membership: Membership) -> Call:
-        """Return the one call that stands for a membership."""
-        call = self._calls.get(membership.cid)
-        if call is None or call.state is not membership.state:
-            call = self._calls[membership.cid] = Call(self, membership)
-        return call
+        """Return the one call that stands for a membership, on whichever thread it is asked for."""
+        with self._calls_lock:
+            call = self._calls.get(membership.cid)
+            if call is None or call.state is not membership.state:
+                call = self._calls[membership.cid] = Call(self, membership)
+            return call
+
+    def _call_in(self, cid: Cid) -> Call | None:
+        membership = self._core.memberships.get(cid)
+        return None if membership is None else self._call(membership)
 
     def _begin_to_close(self) -> bool:
         """Allow no further use; tell whether there is something to close."""
@@ -339,7 +410,7 @@ class Client(ClientRecords):
         return running
 
 
-class BlockingClient(BlockingRecords):
+class BlockingClient(BlockingSessions, BlockingRecords, BlockingRings):
     """`Client` without `await`: the same methods, which return when it is done."""
 
     connect = twin(Client.connect)
@@ -366,6 +437,16 @@ class BlockingClient(BlockingRecords):
     put_call_type = twin(Client.put_call_type)
     mint_token = twin(Client.mint_token)
     step = twin(Client.step)
+    switch_focus = twin(Client.switch_focus)
+    set_multi_call_policy = twin(Client.set_multi_call_policy)
+
+
+def clock_words(at: float) -> str:
+    """Return a wall-clock time as people here read it, e.g. `12:03:10`."""
+    try:
+        return time.strftime("%H:%M:%S", time.localtime(at))
+    except (OverflowError, ValueError, OSError):
+        return "some time"
 
 
 A = TypeVar("A", RoomsPage, RoomView, PeoplePage, MessagesPage, CallTypes, Token)

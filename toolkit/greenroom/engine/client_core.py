@@ -12,9 +12,14 @@ from typing import Any
 from msgspec.structs import replace
 
 from greenroom.backends.base import Backend, Link, LinkChanged, Session
+from greenroom.engine.audio_director import AudioDirector
 from greenroom.engine.call_audio import CallAudio
+from greenroom.engine.connecting import Opening
 from greenroom.engine.folding import log_line, with_log
 from greenroom.engine.membership import AboutRoom, Membership
+from greenroom.engine.session import SessionLife
+from greenroom.engine.ringing import Ringing
+from greenroom.engine.sessions import Sessions
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import EngineThread
 from greenroom.errors import GreenroomError, Misuse, Refused
@@ -25,8 +30,11 @@ from greenroom.media.sinks import AudioSink, Null
 from greenroom.media.sources import AudioSource, Silence
 from greenroom.observable import Observable, Subscription
 from greenroom.policies.audio_config import AudioConfiguration
+from greenroom.policies.audio_modes import audio_modes, device_for
+from greenroom.policies.preferences import CallPreferences
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
+from greenroom.protocol.refusals import Reason
 from greenroom.protocol.requests import Join, Leave
 from greenroom.protocol.room import may
 from greenroom.protocol.wire import (
@@ -36,19 +44,25 @@ from greenroom.protocol.wire import (
     Happened,
     LossReport,
     MediaLost,
+    MissedCalls,
     PersonQuality,
     Pulse,
     QueryRooms,
     Question,
     Removed,
+    RingChanged,
+    Rings,
     RoomsChanged,
     RoomsPage,
     Snapshot,
     Welcome,
 )
 from greenroom.state.call import CallPhase, CallState
-from greenroom.state.devices import DevicesState, microphone_reason
+from greenroom.state.call_settings import AudioMode
+from greenroom.state.devices import DevicesState, microphone_reason, speaker_reason
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
+from greenroom.state.focus import Focus, MultiCallPolicy
+from greenroom.views.calls import focus_words
 from greenroom.views.devices import device_words
 
 LEAVE_SECONDS = 3.0
@@ -71,13 +85,23 @@ class ClientCore:
         devices: AudioSession | None,
         audio_configuration: AudioConfiguration | None,
         several: bool,
+        preferences: CallPreferences | None = None,
+        policy: MultiCallPolicy = MultiCallPolicy.SUSPEND_EXISTING,
         thread: EngineThread,
         paced: bool,
     ) -> None:
-        self.state: Observable[ClientState] = Observable(ClientState(name=name, server=backend.server))
+        self.state: Observable[ClientState] = Observable(
+            ClientState(name=name, server=backend.server, focus=Focus(several=several, policy=policy))
+        )
         self.several = several
         self.devices = devices
         self.memberships: dict[Cid, Membership] = {}
+        self.director = AudioDirector(self.memberships, self._focus_changed, several=several, policy=policy)
+        self.sessions = Sessions(preferences or CallPreferences(), self._here, self._complain)
+        self.sessions.services.state.subscribe(
+            lambda services: thread.call_soon(lambda: self._change(services=services)), replay=False
+        )
+        self.ringing = Ringing(self)
         self.session: Session | None = None
         self.closed = False
         self._backend = backend
@@ -90,6 +114,7 @@ class ClientCore:
         self.playout.tap(self._hear)
         self._paced = paced
         self._lock: asyncio.Lock | None = None
+        self._joining: dict[Cid, asyncio.Future[Membership]] = {}
         self._taps: dict[Cid, list[Callable[[UserId, Block], None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._asking_rooms: asyncio.Task[None] | None = None
@@ -133,28 +158,60 @@ class ClientCore:
                 self._tasks.append(asyncio.create_task(_kept_going(self.playout.run)))
 
     async def join(
-        self, cid: Cid, microphone: bool | None = None, audio: AudioConfiguration | None = None
+        self,
+        cid: Cid,
+        microphone: bool | None = None,
+        audio: AudioConfiguration | None = None,
+        opening: Opening | None = None,
     ) -> Membership:
-        """Come into a room, after leaving others unless several are allowed; in it already: the same membership."""
+        """Come into a room, after leaving others unless several are allowed; in it already: the same membership.
+
+        Who asks while a join is under way gets what becomes of that one.
+        """
+        running = self._joining.get(cid)
+        if running is not None:
+            return await asyncio.shield(running)
         before = self.memberships.get(cid)
         if before is not None and before.state.value.phase is not CallPhase.LEFT:
             return before
+        running = self._joining[cid] = asyncio.get_running_loop().create_future()
+        running.add_done_callback(_looked_at)
+        try:
+            membership = await self._join(cid, microphone, audio, opening or Opening(SessionLife(cid)))
+            running.set_result(membership)
+            return membership
+        except asyncio.CancelledError:
+            running.cancel()
+            raise
+        except BaseException as error:
+            running.set_exception(error)
+            raise
+        finally:
+            del self._joining[cid]
+
+    async def _join(
+        self, cid: Cid, microphone: bool | None, audio: AudioConfiguration | None, opening: Opening
+    ) -> Membership:
         if not self.several:
             for other in tuple(self.memberships.values()):
                 if other.state.value.phase is not CallPhase.LEFT:
                     await self.leave(other, "replaced")
         session = self.session_open()
+        preferred = self._audio_configuration or self.sessions.audio_configuration
         membership = Membership(
             cid,
             self.state.value.user,
             session,
-            self.source,
+            opening.source or self.source,
             self.playout,
             self,
-            CallAudio(audio, self._audio_configuration),
+            CallAudio(audio, preferred),
+            opening.life,
+            brings_sound=opening.source is not None,
         )
         self.memberships.pop(cid, None)
         self.memberships[cid] = membership
+        self.director.begun(cid)
         membership.joining()
         try:
             await session.do(cid, Join())
@@ -162,6 +219,8 @@ class ClientCore:
             await membership.end(str(error))
             self.forget(cid)
             raise
+        if membership.state.value.phase is CallPhase.LEFT:
+            raise Refused(f"'{cid}' was left before it was joined", reason=Reason.NOT_JOINED.value)
         try:
             membership.enter()
         except Refused as error:
@@ -169,9 +228,10 @@ class ClientCore:
             raise
         room = membership.state.value.room
         if microphone is None and room is not None:
-            microphone = room.settings.audio.microphone_default_on and may(
-                room, membership.state.value.me, Capability.SEND_AUDIO
-            )
+            wish = opening.remembered
+            if wish is None:
+                wish = room.settings.audio.microphone_default_on
+            microphone = wish and may(room, membership.state.value.me, Capability.SEND_AUDIO)
         membership.joined(bool(microphone))
         return membership
 
@@ -197,6 +257,8 @@ class ClientCore:
 
     async def close(self) -> None:
         """Leave everything and hang up."""
+        await self.ringing.close()
+        self.director.stop()
         reachable = self.state.value.connection is ConnectionPhase.ONLINE
         for membership in tuple(self.memberships.values()) if reachable else ():
             with contextlib.suppress(GreenroomError, TimeoutError):
@@ -214,6 +276,7 @@ class ClientCore:
             await session.close()
         self._give_devices_back()
         self._change(connection=ConnectionPhase.OFFLINE)
+        self.sessions.listeners.clear()
 
     def _welcomed(self, welcome: Welcome) -> None:
         self._change(
@@ -225,6 +288,7 @@ class ClientCore:
             retry_at=None,
             error=None,
         )
+        self.ringing.welcomed(welcome.now)
         for cid in welcome.resumed:
             if (membership := self.memberships.get(cid)) is not None:
                 membership.back()
@@ -236,6 +300,8 @@ class ClientCore:
                 self._welcomed(message)
             case RoomsChanged():
                 self.refresh_rooms()
+            case RingChanged() | Rings() | MissedCalls():
+                self.ringing.received(message)
             case (
                 Snapshot()
                 | Happened()
@@ -268,12 +334,17 @@ class ClientCore:
             retry_at=change.retry_at,
             error=change.reason or None,
         )
+        if change.link is Link.OFFLINE:
+            self.ringing.offline()
         if change.reason:
             self.log((log_line(change.reason, time.time()),))
         for membership in tuple(self.memberships.values()):
+            if change.link is Link.OFFLINE and membership.state.value.phase is not CallPhase.LEFT:
+                self.sessions.connection_closed([membership.cid], change.reason)
             if change.link is Link.RECONNECTING:
                 membership.reconnecting(change.attempt)
             elif change.link is Link.OFFLINE:
+                self.director.stop()
                 membership.spawn(membership.end(change.reason or "the connection ended"))
 
     def refresh_rooms(self) -> None:
@@ -333,11 +404,13 @@ class ClientCore:
     def _devices_changed(self, devices: DevicesState) -> None:
         before = self.state.value.devices
         self._change(devices=devices)
+        here = [cid for cid in tuple(self.memberships) if self._here(cid)]
+        self.sessions.devices_changed(before, devices, here)
         lines = [log_line(words, time.time()) for words in device_words(before, devices)]
         if lines:
             self.log(tuple(lines))
         for membership in tuple(self.memberships.values()):
-            membership.microphone_changed()
+            membership.devices_changed()
 
     def microphone_missing(self) -> str:
         """Return why there is no microphone, or "" where there is one."""
@@ -345,6 +418,13 @@ class ClientCore:
         if devices is None or self._microphone is None or self.source.source is not self._microphone:
             return ""
         return microphone_reason(devices.microphone)
+
+    def speaker_missing(self) -> str:
+        """Return why there is no loudspeaker, or "" where there is one."""
+        devices = self.state.value.devices
+        if devices is None or self._speaker is None or self.playout.sink is not self._speaker:
+            return ""
+        return speaker_reason(devices.speaker)
 
     def _give_devices_back(self) -> None:
         if self._watching_devices is not None:
@@ -376,8 +456,51 @@ class ClientCore:
     def call_changed(self, cid: Cid, state: CallState) -> None:
         """Show a membership's new state."""
         membership = self.memberships.get(cid)
-        if membership is not None and membership.state.value is state:
-            self._change(calls={**self.state.value.calls, cid: state})
+        if membership is None or membership.state.value is not state:
+            return
+        before = self.state.value.calls.get(cid)
+        self._change(calls={**self.state.value.calls, cid: state})
+        self.sessions.call_changed(before, state)
+        self.director.phase_changed(cid, state.phase)
+
+    def session_over(self, cid: Cid, words: str) -> None:
+        """Leave a room because its session ended by itself, for the reason in `words`."""
+        membership = self.memberships.get(cid)
+        if membership is not None:
+            membership.spawn(self.leave(membership, words))
+
+    def audio_modes(self) -> tuple[AudioMode, ...]:
+        """Return where one can listen now."""
+        return audio_modes(self.state.value.devices)
+
+    async def set_audio_mode(self, mode: AudioMode) -> None:
+        """Listen in another way. Raises `Refused` without such a device, `Misuse` without any."""
+        if self.devices is None:
+            raise Misuse("this client was made without devices, so where it is heard is not ours to choose")
+        device = device_for(self.devices.state.value, mode)
+        if device is None:
+            raise Refused(f"there is no {mode} to listen with now", reason=Reason.NOT_AVAILABLE.value)
+        self.devices.choose(output=device.name)
+
+    def _here(self, cid: Cid) -> bool:
+        membership = self.memberships.get(cid)
+        return membership is not None and membership.state.value.phase not in (CallPhase.IDLE, CallPhase.LEFT)
+
+    def _complain(self, words: str, cid: Cid) -> None:
+        self.log((log_line(words, time.time(), cid),))
+
+    def _focus_changed(self, before: Focus, after: Focus) -> None:
+        """Show who has microphone and loudspeaker, and log it."""
+        self._change(focus=after)
+        lines = [log_line(words, time.time(), cid) for cid, words in focus_words(before, after)]
+        if lines:
+            self.log(tuple(lines))
+
+
+def _looked_at(joined: asyncio.Future[Membership]) -> None:
+    """Whoever asked for a join is told its error; nobody else needs to ask."""
+    if not joined.cancelled():
+        joined.exception()
 
 
 async def _kept_going(work: Callable[[], Awaitable[None]]) -> None:

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
-from greenroom.media.statistics import MediaStatistics
-from greenroom.policies.e_model import mean_opinion
 from greenroom.protocol.events import Event, MicrophoneChanged
 from greenroom.protocol.evolve import evolve
 from greenroom.protocol.ids import Cid, UserId
@@ -17,20 +15,19 @@ from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import Emitted, Reaction
 from greenroom.state.call import (
     LEVEL_HISTORY,
-    SILENCE_DBFS,
     CallState,
-    CallStatistics,
     Notice,
-    PersonStatistics,
     ShownReaction,
 )
 from greenroom.state.engine import LOG_LINES, ClientState, LogLine
+from greenroom.state.recent import KEPT as RECENT
+from greenroom.state.recent import Happening, happening
+from greenroom.state.statistics import SILENCE_DBFS
 from greenroom.views.log import event_words, notice_words
 
 NOTICES = 20
 REACTIONS = 20
 REACTION_SECONDS = 5.0
-_CODING_MS = 26.5  # a frame, and what Opus looks ahead
 TYPING_SECONDS = 5.0
 
 
@@ -45,6 +42,7 @@ def with_events(
 ) -> tuple[CallState, tuple[LogLine, ...]]:
     """Return `call` with the notices of `events`, and their lines for the log. `before` is the room they happened to."""
     lines: list[LogLine] = []
+    recent: list[Happening] = []
     room = before
     for event in events:
         words = event_words(event, room)
@@ -53,7 +51,13 @@ def with_events(
         notice = notice_words(event, room, call.me)
         if notice is not None:
             call = with_notice(call, *notice, now)
-        room = evolve(room, event)
+        after = evolve(room, event)
+        happened = happening(event, room, after, now)
+        if happened is not None:
+            recent.append(happened)
+        room = after
+    if recent:
+        call = replace(call, recent=(*call.recent, *recent)[-RECENT:])
     return call, tuple(lines)
 
 
@@ -84,9 +88,9 @@ def with_reaction(call: CallState, emitted: Emitted, now: float) -> CallState:
     return replace(call, reactions=(*call.reactions, shown)[-REACTIONS:])
 
 
-def without_old_reactions(call: CallState, now: float) -> CallState:
-    """Return `call` without the reactions that have floated by."""
-    recent = tuple(shown for shown in call.reactions if now - shown.at < REACTION_SECONDS)
+def without_old_reactions(call: CallState, now: float, seconds: float = REACTION_SECONDS) -> CallState:
+    """Return `call` without the reactions that have been shown for `seconds`."""
+    recent = tuple(shown for shown in call.reactions if now - shown.at < seconds)
     return call if len(recent) == len(call.reactions) else replace(call, reactions=recent)
 
 
@@ -113,47 +117,6 @@ def with_levels(
 def people_by_number(room: Room | None) -> Mapping[int, UserId]:
     """Return who speaks under which number."""
     return {} if room is None else {person.number: user for user, person in room.participants.items()}
-
-
-def call_statistics(
-    measured: MediaStatistics,
-    people: Mapping[int, UserId],
-    at: float,
-    before: CallStatistics | None,
-    bytes_before: tuple[int, int],
-) -> CallStatistics:
-    """Return `measured` as a call shows it; rates are since `before`, whose byte counts are given as (sent, received)."""
-    seconds = 0.0 if before is None else at - before.at
-
-    def rate_kbps(now_bytes: int, earlier_bytes: int) -> float:
-        return max(0.0, (now_bytes - earlier_bytes) * 8 / 1000 / seconds) if seconds > 0 else 0.0
-
-    received = measured.received
-    frames = received.frames - (before.frames_played if before is not None else 0)
-    concealed = received.concealed - (before.frames_concealed if before is not None else 0)
-    delay_ms = (measured.sent.rtt_ms or 0.0) / 2 + received.buffer_ms + _CODING_MS
-    return CallStatistics(
-        at=at,
-        packets_sent=measured.sent.packets,
-        packets_received=received.packets,
-        packets_lost=received.lost,
-        packets_late=received.late,
-        frames_played=received.frames,
-        frames_concealed=received.concealed,
-        recovered_fec=received.recovered_fec,
-        recovered_red=received.recovered_red,
-        sent_kbps=rate_kbps(measured.sent.bytes, bytes_before[0]),
-        received_kbps=rate_kbps(received.bytes, bytes_before[1]),
-        jitter_ms=received.jitter_ms,
-        rtt_ms=measured.sent.rtt_ms,
-        buffer_ms=received.buffer_ms,
-        mean_opinion=mean_opinion(concealed / frames, delay_ms) if frames > 0 else None,
-        by_person={
-            people[number]: PersonStatistics(person.packets, person.concealed, person.level_dbfs)
-            for number, person in measured.people.items()
-            if number in people
-        },
-    )
 
 
 def with_log(state: ClientState, lines: Iterable[LogLine]) -> ClientState:

@@ -5,19 +5,18 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Protocol
 
 from msgspec.structs import replace
 
 from greenroom.backends.base import Session
+from greenroom.engine.announced import Announced
 from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.call_media import CallMedia
 from greenroom.engine.ears import Ears
 from greenroom.engine.folding import (
     TYPING_SECONDS,
-    call_statistics,
     people_by_number,
     wish_after,
     with_events,
@@ -26,17 +25,23 @@ from greenroom.engine.folding import (
     with_reaction,
     without_old_reactions,
 )
+from greenroom.engine.session import SessionLife
+from greenroom.engine.lines import Lines
 from greenroom.engine.shared_source import SharedSource
+from greenroom.engine.statistics import Sampler
+from greenroom.engine.stats import Measurements
 from greenroom.errors import GreenroomError, Refused
+from greenroom.media.dsp import gain_of
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
+from greenroom.policies.multicall import fade_seconds
 from greenroom.policies.speaking import MutedSpeech, next_muted_speech
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.protocol.deciding import missing
 from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft, RoomEnded
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
-from greenroom.protocol.requests import SetMicrophone
+from greenroom.protocol.requests import SetMicrophone, SetSuspended
 from greenroom.protocol.room import LeaveReason, may
 from greenroom.protocol.wire import (
     CustomSignal,
@@ -51,14 +56,17 @@ from greenroom.protocol.wire import (
     Snapshot,
     Typing,
 )
-from greenroom.state.call import CallPhase, CallState, CallStatistics, MediaPhase
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.call_settings import JOINED_WITHOUT_SETTINGS, CallSettings, first_view
 from greenroom.state.engine import LogLine
-from greenroom.state.microphone import effective_microphone
+from greenroom.state.focus import Share
+from greenroom.state.layout import CallView
+from greenroom.state.microphone import effective_hearing, effective_microphone
 from greenroom.state.replica import Outcome, Replica, receive
+from greenroom.state.session_events import CallEnded
 from greenroom.views.log import notice_words
 
 AboutRoom = Snapshot | Happened | Pulse | PersonQuality | LossReport | Emitted | MediaLost | Removed
-STATISTICS_KEPT = 300  # ten minutes, one every two seconds
 log = logging.getLogger(__name__)
 CustomHeard = Callable[[UserId, str, CustomSignal], None]
 
@@ -71,6 +79,8 @@ class Owner(Protocol):
     def log(self, lines: tuple[LogLine, ...]) -> None: ...
 
     def microphone_missing(self) -> str: ...
+
+    def speaker_missing(self) -> str: ...
 
 
 class Membership:
@@ -85,25 +95,34 @@ class Membership:
         playout: Playout,
         owner: Owner,
         audio: CallAudio | None = None,
+        life: SessionLife | None = None,
+        brings_sound: bool = False,
     ) -> None:
         self.cid = cid
+        self.life = life or SessionLife(cid)
         self.audio = audio or CallAudio(None, None)
-        self.state = Observable(CallState(cid=cid, me=me))
+        self.state = Observable(_beginning(cid, me, self.life.settings))
         self.ears = Ears()
         self.custom: list[CustomHeard] = []
-        self.statistics: deque[CallStatistics] = deque(maxlen=STATISTICS_KEPT)
+        self.measurements = Measurements()
         self.replica = Replica(cid)
         self._session = session
         self._playout = playout
         self._owner = owner
+        self._brings_sound = brings_sound
         self._media = CallMedia(cid, session, source, playout, self._media_changed)
         self._pulse: Mapping[int, PersonLevel] = {}
         self._dominant: int | None = None
         self._people: Mapping[int, UserId] = {}
         self._typing: dict[UserId, tuple[str, float]] = {}
-        self._bytes = (0, 0)
+        self._sampler = Sampler()
+        self._lines = Lines(me)
         self._microphone_lock = asyncio.Lock()
         self._told: bool | None = None
+        self._suspension = Announced(
+            lambda: _elsewhere(self.state.value.share),
+            lambda suspended: session.do(cid, SetSuspended(suspended)),
+        )
         self._muted_speech = MutedSpeech()
         self._missing_after: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
@@ -119,8 +138,9 @@ class Membership:
             case Pulse(_, levels, dominant):
                 self._pulse = {level.number: level for level in levels}
                 self._dominant = dominant
-            case PersonQuality(_, user, quality):
-                self._change(quality={**self.state.value.quality, user: quality})
+            case PersonQuality():
+                self._lines.told(message)
+                self._set(self._with_lines(self.state.value))
             case LossReport(_, p90_fraction):
                 self.audio.lost(p90_fraction)
                 self._apply_audio()
@@ -155,6 +175,7 @@ class Membership:
                 self._told = None
         else:
             self._told = None
+            self._suspension.forget()
             if state.phase is CallPhase.RECONNECTING:
                 self._media.attach()  # we had to join again, so our sound was let go of
         room = self.replica.room
@@ -171,6 +192,7 @@ class Membership:
                 microphone=replace(state.microphone, wish=wish),
             )
         )
+        self.life.room_changed(before.room, events, room, now)
 
     def _hear_custom(self, user: UserId, name: str, signal: CustomSignal) -> None:
         for heard in tuple(self.custom):
@@ -187,6 +209,7 @@ class Membership:
             left: Event = ParticipantLeft(state.me, LeaveReason(message.reason), message.by)
             if message.reason == LeaveReason.ENDED:
                 left = RoomEnded(now, message.by)
+                self.life.ended(CallEnded(self.cid, now, message.by))
             words = notice_words(left, state.room, state.me)
             already = words is not None and any(notice.text == words[0] for notice in state.notices[-3:])
             if words is not None and not already:
@@ -201,6 +224,8 @@ class Membership:
         """Fix what our sound is made of. Raises `Refused` when the room does not allow it."""
         room = self.state.value.room
         self.audio.enter(AudioSettings() if room is None else room.settings.audio)
+        if room is not None and not self.life.settings.audio_only:
+            self._media.video_lines = room.settings.video.enabled + room.settings.screen.enabled
         self._apply_audio()
 
     def configure_audio(self, changes: Mapping[str, Any]) -> None:
@@ -224,6 +249,7 @@ class Membership:
         """Say that the server cannot be reached; sound may still flow."""
         if self.state.value.phase in (CallPhase.JOINED, CallPhase.RECONNECTING):
             self._told = self._missing_after = None
+            self._suspension.forget()
             self._change(phase=CallPhase.RECONNECTING, reconnect_attempt=attempt)
 
     def back(self) -> None:
@@ -245,6 +271,38 @@ class Membership:
             typing=(),
         )
         await self._media.close()
+
+    def take_share(self, share: Share) -> None:
+        """Use what this call is given of microphone and loudspeaker: heard at once, and told to the room after that."""
+        before = self.state.value.share
+        if share == before or self.state.value.phase is CallPhase.LEFT:
+            return
+        self._media.set_hearing(gain_of(share.gain_db), share.pan, fade_seconds(before, share))
+        self._change(share=share, suspended=share.suspended)
+
+    async def tell_suspension(self) -> None:
+        """Return once the room knows whether our sound is elsewhere, or cannot be told now. Raises `Refused`."""
+        myself = self.state.value.myself
+        if self.state.value.phase is CallPhase.JOINED and myself is not None:
+            await self._suspension.tell(myself.suspended)
+
+    def notice(self, words: str, tone: str) -> None:
+        """Tell the person something about this call."""
+        self._set(with_notice(self.state.value, words, tone, time.time()))
+
+    def warn(self, error: GreenroomError, now: float) -> None:
+        """Tell the person, and whoever listens, that something asked for did not happen."""
+        self._set(with_notice(self.state.value, str(error), "warning", now))
+        self.life.failed(error, now)
+
+    def set_view(self, view: CallView) -> None:
+        """Look at the call in another way."""
+        if view != self.state.value.view:
+            self._change(view=view)
+
+    def stay(self) -> None:
+        """Begin anew to count how long nobody uses the session."""
+        self._set(self.life.stayed(self.state.value))
 
     async def set_microphone(self, on: bool) -> None:
         """Set the wish and tell the room. Raises `Refused` before anything is touched when we may not speak."""
@@ -275,7 +333,7 @@ class Membership:
 
     def sample(self, now: float, statistics: bool) -> None:
         """Take levels (10 times a second) and, when asked, statistics into the state."""
-        state = without_old_reactions(self.state.value, now)
+        state = without_old_reactions(self.state.value, now, self.life.preferences.reaction_seconds)
         if state.phase is CallPhase.LEFT:
             return
         people = self._people
@@ -309,13 +367,13 @@ class Membership:
             if tell:
                 words = "you are speaking, but your microphone is switched off"
                 state = with_notice(state, words, "warning", now)
-        if statistics and media is not None and media.connected:
-            measured = media.statistics()
-            sampled = call_statistics(measured, people, now, state.statistics, self._bytes)
-            self._bytes = (measured.sent.bytes, measured.received.bytes)
-            state = replace(state, statistics=sampled)
-            self.statistics.append(sampled)
-        self._set(state)
+        if statistics and self.measurements.running and media is not None and media.connected:
+            sampled = self._sampler.sample(media.statistics(), people, now, media)
+            self.measurements.take(sampled)
+            self._lines.sampled(sampled)
+            state = self._with_lines(replace(state, statistics=sampled))
+        self._set(self.life.looked(state, now))
+        self.life.check(self.state.value, now)
 
     def set_volume(self, user: UserId, gain: float) -> None:
         """Make one person louder or softer for us, now and whenever they are heard again."""
@@ -333,16 +391,15 @@ class Membership:
             try:
                 await work
             except GreenroomError as error:
-                self._set(with_notice(self.state.value, str(error), "warning", time.time()))
+                self.warn(error, time.time())
 
         task = asyncio.get_running_loop().create_task(run())
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    def microphone_changed(self) -> None:
-        """Compute the microphone anew: a device came or went."""
-        state = self.state.value
-        self._set(self._with_microphone(state))
+    def devices_changed(self) -> None:
+        """Compute anew what is open: a device came or went."""
+        self._set(self._with_effective(self.state.value))
 
     # ---- state, and what follows from it
 
@@ -372,10 +429,11 @@ class Membership:
         before = self.state.value
         if state is before:
             return
-        state = self._with_microphone(state)
+        state = self._with_effective(state)
         self._media.set_microphone(state.microphone.open)
         self.state.set(state)
         self._owner.call_changed(self.cid, state)
+        self.life.call_changed(before, state, time.time())
         if state.room is not before.room and (people := people_by_number(state.room)) != self._people:
             self._people = people
             self._apply_volumes()
@@ -383,31 +441,58 @@ class Membership:
             self._apply_audio()
         self._reconcile(state)
 
-    def _with_microphone(self, state: CallState) -> CallState:
-        missing_device = self._owner.microphone_missing()
+    def _with_lines(self, state: CallState) -> CallState:
+        """Return `state` with how good everybody's line is now."""
+        lines = self._lines.all({} if state.room is None else state.room.participants)
+        if lines == state.lines:
+            return state
+        return replace(state, lines=lines, quality={user: line.quality for user, line in lines.items()})
+
+    def _with_effective(self, state: CallState) -> CallState:
+        """Return `state` with what is really open of microphone and hearing."""
+        phase = CallPhase.JOINED if state.phase is CallPhase.RECONNECTING else state.phase
+        no_speaker = self._owner.speaker_missing()
+        no_microphone = "" if self._brings_sound else self._owner.microphone_missing()
         microphone = effective_microphone(
             state.microphone.wish,
             state.room,
             state.me,
-            phase=CallPhase.JOINED if state.phase is CallPhase.RECONNECTING else state.phase,
+            phase=phase,
             media=state.media,
-            suspended=state.suspended,
-            device=not missing_device,
-            device_reason=missing_device,
+            share=state.share,
+            device=not no_microphone,
+            device_reason=no_microphone,
         )
-        return state if microphone == state.microphone else replace(state, microphone=microphone)
+        hearing = effective_hearing(
+            state.share, phase=phase, media=state.media, device=not no_speaker, device_reason=no_speaker
+        )
+        if (microphone, hearing) == (state.microphone, state.hearing):
+            return state
+        return replace(state, microphone=microphone, hearing=hearing)
 
     def _reconcile(self, state: CallState) -> None:
         """Tell the room our wish when it believes another one, e.g. after we had to join again."""
         myself = state.myself
+        if state.phase is not CallPhase.JOINED or myself is None or state.room is None:
+            return
+        if self._suspension.due(myself.suspended):
+            self.spawn(self.tell_suspension())
+        wish = state.microphone.wish
         if (
-            state.phase is not CallPhase.JOINED
-            or myself is None
-            or state.room is None
-            or myself.microphone == state.microphone.wish
-            or self._told == state.microphone.wish
-            or (state.microphone.wish and not may(state.room, state.me, Capability.SEND_AUDIO))
+            myself.microphone == wish
+            or self._told == wish
+            or (wish and not may(state.room, state.me, Capability.SEND_AUDIO))
         ):
             return
-        self._told = state.microphone.wish
+        self._told = wish
         self.spawn(self._tell_microphone())
+
+
+def _beginning(cid: Cid, me: UserId, settings: CallSettings) -> CallState:
+    view = CallView() if settings is JOINED_WITHOUT_SETTINGS else first_view(settings)
+    return CallState(cid=cid, me=me, settings=settings, view=view)
+
+
+def _elsewhere(share: Share) -> bool:
+    """Whether the others should see that our sound is with another call."""
+    return share.suspended or not share.microphone

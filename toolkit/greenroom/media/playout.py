@@ -44,6 +44,11 @@ class Playout:
         self._leaving_sink: AudioSink | None = None
 
     @property
+    def sink(self) -> AudioSink:
+        """What is being written to now."""
+        return self._sink
+
+    @property
     def calls(self) -> tuple[str, ...]:
         """The calls being played, in the order they were added."""
         return tuple(call_id for call_id in self._calls if call_id not in self._leaving)

@@ -12,9 +12,14 @@ from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Participant, Room, capabilities, hand_position
 from greenroom.protocol.wire import Quality
 from greenroom.state.audio import EffectiveAudio
+from greenroom.state.call_settings import JOINED_WITHOUT_SETTINGS, CallSettings
+from greenroom.state.focus import ALL, Hearing, Share
+from greenroom.state.idle import Idle
+from greenroom.state.layout import CallView
+from greenroom.state.recent import Happening
+from greenroom.state.statistics import CallStatistics, LineQuality
 
 LEVEL_HISTORY = 10
-SILENCE_DBFS = -96.0
 
 
 class CallPhase(StrEnum):
@@ -37,11 +42,21 @@ class MediaPhase(StrEnum):
 
 
 class Microphone(msgspec.Struct, frozen=True):
-    """`wish`: what the person wants; `open`: whether the microphone really sends; `reason`: why not, in words."""
+    """`wish`: what the person wants; `open`: whether the microphone really sends; `reason`: why not, in words.
+
+    The rest has a say too: we may speak here (`permitted`), this call is not `suspended` and is the one that has the
+    microphone (`held`), no moderator's mute stands (`moderated`), there is a `device`, and sound is `connected`.
+    """
 
     wish: bool = False
     open: bool = False
     reason: str = "switched off"
+    permitted: bool = False
+    suspended: bool = False
+    held: bool = True
+    moderated: bool = False
+    device: bool = True
+    connected: bool = False
 
 
 class ShownReaction(msgspec.Struct, frozen=True):
@@ -60,47 +75,14 @@ class Notice(msgspec.Struct, frozen=True):
     tone: str = "info"
 
 
-class PersonStatistics(msgspec.Struct, frozen=True):
-    """What was heard of one person: packets, and frames of 20 ms that had to be concealed."""
-
-    packets: int = 0
-    concealed: int = 0
-    level_dbfs: float = SILENCE_DBFS
-
-
-class CallStatistics(msgspec.Struct, frozen=True):
-    """Sampled every 2 s. Counts are totals since the media connection began; rates cover the last sample.
-
-    `mean_opinion` is what the E-model says of the last sample, 1.0 (bad) to 4.4; None while nothing was played.
-    """
-
-    at: float
-    packets_sent: int = 0
-    packets_received: int = 0
-    packets_lost: int = 0
-    packets_late: int = 0
-    frames_played: int = 0
-    frames_concealed: int = 0
-    recovered_fec: int = 0
-    recovered_red: int = 0
-    sent_kbps: float = 0.0
-    received_kbps: float = 0.0
-    jitter_ms: float = 0.0
-    rtt_ms: float | None = None
-    buffer_ms: float = 0.0
-    mean_opinion: float | None = None
-    by_person: Mapping[UserId, PersonStatistics] = {}
-
-    @property
-    def concealed_ratio(self) -> float:
-        """Concealed share of all frames played, 0.0 to 1.0."""
-        return self.frames_concealed / self.frames_played if self.frames_played else 0.0
-
-
 class CallState(msgspec.Struct, frozen=True):
     """One immutable picture of a call. `room` is the replica's; None until the first snapshot.
 
     `audio` is what our sound is made of, None before we are in.
+    `settings` are those the session was started with, `view` how I look at it, `idle` how near it is to ending by itself.
+    `share` is what this call is given of microphone and loudspeaker, `hearing` what becomes of it for our ears.
+    `recent` is what happened lately around who may speak and does, oldest first.
+    `lines` says how good everybody's line is and why, `quality` the same in a word.
     `levels` are dBFS of those heard now; `level_history` the last ten of each, oldest first.
     """
 
@@ -116,6 +98,7 @@ class CallState(msgspec.Struct, frozen=True):
     speaking: frozenset[UserId] = frozenset()
     dominant: UserId | None = None
     quality: Mapping[UserId, Quality] = {}
+    lines: Mapping[UserId, LineQuality] = {}
     volumes: Mapping[UserId, float] = {}
     audio: EffectiveAudio | None = None
     statistics: CallStatistics | None = None
@@ -124,6 +107,12 @@ class CallState(msgspec.Struct, frozen=True):
     notices: tuple[Notice, ...] = ()
     left_reason: str | None = None
     reconnect_attempt: int = 0
+    share: Share = ALL
+    hearing: Hearing = Hearing()
+    recent: tuple[Happening, ...] = ()
+    settings: CallSettings = JOINED_WITHOUT_SETTINGS
+    view: CallView = CallView()
+    idle: Idle = Idle()
 
     @property
     def myself(self) -> Participant | None:

@@ -161,6 +161,11 @@ def judge(watched: Watched, now: float) -> Verdict:
     return Verdict.GIVEN_UP if since is not None and now - since > REOPEN_STALLED_SECONDS else Verdict.STALLED
 
 
+def speaker_reason(line: Line) -> str:
+    """Return why there is no loudspeaker device, for a person; empty when there is one."""
+    return "" if line.usable else (line.reason or "no loudspeaker device")
+
+
 def microphone_reason(line: Line) -> str:
     """Return why there is no microphone device, for a person; empty when there is one."""
     return "" if line.usable else (line.reason or "no microphone device")

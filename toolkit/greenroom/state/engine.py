@@ -11,6 +11,9 @@ from greenroom.protocol.ids import USER, Cid, Role, UserId
 from greenroom.protocol.wire import RoomPreview
 from greenroom.state.call import CallState
 from greenroom.state.devices import DevicesState
+from greenroom.state.focus import Focus
+from greenroom.state.rings import RingsState
+from greenroom.state.services import Service
 
 LOG_LINES = 500
 
@@ -34,8 +37,10 @@ class LogLine(msgspec.Struct, frozen=True):
 
 class ClientState(msgspec.Struct, frozen=True):
     """`calls` is in order of joining. `rooms` is the lobby, newest known. `retry_at`: when the next attempt is made.
+    `focus`: which of several calls has microphone and loudspeaker.
 
-    `devices` is None where the client was given its sound, or none.
+    `services` are what runs in the background for our calls, in order of starting.
+    `rings`: who calls whom, as far as it concerns us. `devices` is None where the client was given its sound, or none.
     """
 
     user: UserId = UserId("")
@@ -50,3 +55,6 @@ class ClientState(msgspec.Struct, frozen=True):
     log: tuple[LogLine, ...] = ()
     error: str | None = None
     devices: DevicesState | None = None
+    services: tuple[Service, ...] = ()
+    focus: Focus = Focus()
+    rings: RingsState = RingsState()

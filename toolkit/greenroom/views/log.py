@@ -32,7 +32,7 @@ from greenroom.protocol.room import HandOutcome, InvitationOutcome, LeaveReason,
 from greenroom.protocol.wire import capability_names
 from greenroom.views.words import role_word
 
-_LEFT = {
+LEFT = {
     LeaveReason.LEFT: "left",
     LeaveReason.LOST: "was disconnected and did not come back",
     LeaveReason.KICKED: "was sent out",
@@ -92,7 +92,7 @@ def event_words(event: Event, room: Room | None) -> str | None:
         case ParticipantJoined(participant):
             return f"{participant.name} came in"
         case ParticipantLeft(user, reason):
-            return f"{name(user)} {_LEFT[reason]}"
+            return f"{name(user)} {LEFT[reason]}"
         case ConnectionChanged(user, connected):
             return f"{name(user)} is {'back' if connected else 'not reachable'}"
         case MicrophoneChanged(user, on, by):

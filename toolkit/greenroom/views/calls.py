@@ -1,0 +1,136 @@
+"""The calls of one person in rows and words: where each stands, who has microphone and loudspeaker, and why."""
+
+from __future__ import annotations
+
+import msgspec
+
+from greenroom.policies.multicall import plan, rule
+from greenroom.protocol.ids import Cid
+from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.engine import ClientState
+from greenroom.state.focus import Focus, MultiCallPolicy, Share
+
+_PHASES = {
+    CallPhase.IDLE: "not joined",
+    CallPhase.JOINING: "joining",
+    CallPhase.JOINED: "in the call",
+    CallPhase.RECONNECTING: "reconnecting",
+    CallPhase.LEFT: "left",
+}
+_POLICIES = {
+    MultiCallPolicy.SUSPEND_EXISTING: "a call that becomes active suspends the others",
+    MultiCallPolicy.SUSPEND_INCOMING: "a call that comes while another is active starts suspended",
+    MultiCallPolicy.MANUAL: "nothing changes hands by itself",
+    MultiCallPolicy.DUCK: "all are heard, the others softer; one has the microphone",
+    MultiCallPolicy.PAN: "all are heard, from left to right; one has the microphone",
+}
+
+
+class CallRow(msgspec.Struct, frozen=True):
+    """One call of the strip. `status`: joining, in the call, reconnecting, left. `microphone`: open, closed or elsewhere.
+    `heard`: full, softer, silent. `place`: where it is heard, empty in the middle. `why` names what is missing, if
+    anything is. `focused`: it alone may have the microphone. `talking` is how many speak there now."""
+
+    cid: Cid
+    title: str
+    status: str
+    focused: bool
+    suspended: bool
+    microphone: str
+    heard: str
+    place: str
+    why: str
+    talking: int
+    people: int
+
+
+def call_rows(client: ClientState) -> tuple[CallRow, ...]:
+    """Return a row for every call that is not over, in order of joining."""
+    return tuple(
+        _row(client.focus, call) for call in client.calls.values() if call.phase is not CallPhase.LEFT
+    )
+
+
+def policy_words(focus: Focus) -> str:
+    """Return what happens when one is in several calls, in words."""
+    return _POLICIES[rule(focus)] if focus.several else "one call at a time: a new one ends the one before"
+
+
+def holder_words(client: ClientState) -> str:
+    """Return who has the microphone and who is heard, in one line."""
+    holder = client.focus.focused
+    rows = call_rows(client)
+    if not rows:
+        return "in no call"
+    heard = [row.title for row in rows if row.heard != "silent"]
+    listening = f"you hear {', '.join(heard)}" if heard else "you hear nothing"
+    call = None if holder is None else client.calls.get(holder)
+    if call is None:
+        return f"no call has the microphone; {listening}"
+    state = "open in" if call.microphone.open else "closed, with"
+    return f"microphone {state} {title_of(call)}; {listening}"
+
+
+def share_words(share: Share) -> str:
+    """Return what a call is given, in a word or two."""
+    if share.suspended:
+        return "suspended"
+    if share.gain_db < 0.0:
+        return f"heard {-share.gain_db:g} dB softer"
+    return "microphone and loudspeaker" if share.microphone else "heard"
+
+
+def focus_words(before: Focus, after: Focus) -> tuple[tuple[Cid | None, str], ...]:
+    """Return what to log about a change of the hand-off: lines, each with the call it is about."""
+    lines: list[tuple[Cid | None, str]] = []
+    if before.policy is not after.policy and after.several:
+        lines.append((None, f"several calls: {policy_words(after)} ({after.policy})"))
+    old, new = plan(before), plan(after)
+    for cid, share in new.shares.items():
+        was = old.shares.get(cid)
+        if was is not None and (was.suspended, was.microphone) == (share.suspended, share.microphone):
+            continue
+        if was is None and share.microphone and len(new.shares) == 1:
+            continue  # the only call has everything: nothing to tell
+        lines.append((cid, share.why or f"call {cid} has the microphone"))
+    return tuple(lines)
+
+
+def title_of(call: CallState) -> str:
+    """Return the room's title, or its id where it has none."""
+    return (call.room.title if call.room is not None else "") or call.cid
+
+
+def place_words(pan: float) -> str:
+    """Return where in the stereo field something is: `left 70%`, `right 35%`; empty in the middle."""
+    percent = round(abs(pan) * 100)
+    return "" if percent == 0 else f"{'left' if pan < 0 else 'right'} {percent}%"
+
+
+def _row(focus: Focus, call: CallState) -> CallRow:
+    hearing, microphone = call.hearing, call.microphone
+    status = _PHASES[call.phase]
+    if call.phase is CallPhase.JOINED and call.media is not MediaPhase.CONNECTED:
+        status = "connecting sound" if call.media is not MediaPhase.LOST else "sound lost"
+    return CallRow(
+        cid=call.cid,
+        title=title_of(call),
+        status=status,
+        focused=focus.focused == call.cid,
+        suspended=call.share.suspended,
+        microphone="open" if microphone.open else ("closed" if call.share.microphone else "elsewhere"),
+        heard="silent" if not hearing.open else ("softer" if hearing.gain_db < 0.0 else "full"),
+        place=place_words(call.share.pan) if hearing.open else "",
+        why=_why(call),
+        talking=len(call.speaking),
+        people=0 if call.room is None else max(call.room.counts.participants, len(call.room.participants)),
+    )
+
+
+def _why(call: CallState) -> str:
+    """Return the first thing that keeps something back: of hearing before the microphone."""
+    if call.share.why:
+        return call.share.why
+    if not call.hearing.open:
+        return call.hearing.reason
+    return "" if call.microphone.open else f"microphone {call.microphone.reason}"
