@@ -1,4 +1,4 @@
-"""A scene as a value: who is where, who does what when, and what must then be heard and seen. Pure.
+"""A scene as a value: who is where, who does what when, and what must then be heard and seen.
 
 A scene is a TOML file. `[people]` names who plays, `[rooms]` where, and `steps` is what happens, in order of time:
 
@@ -25,6 +25,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from enum import StrEnum
+from pathlib import Path
 
 import msgspec
 
@@ -32,6 +33,8 @@ from greenroom.errors import Malformed
 from greenroom.lab.expectations import Expectation, parse_expectation
 from greenroom.protocol.ids import SPEAKER, is_cid, is_role, is_user
 
+FOLDER = Path(__file__).parent / "scenes"
+SUFFIX = ".scene.toml"
 MOST_STEPS = 1_000
 MOST_PEOPLE = 24
 LONGEST_SECONDS = 3_600.0
@@ -171,6 +174,33 @@ def parse_scene(text: str, name: str = "this scene") -> Scene:
         except Malformed as error:
             raise Malformed(f"{name}, step {number}: {error}") from None
     return Scene(file.title, file.about, file.people, _with_speakers(file), file.steps, tuple(expectations))
+
+
+def read_scene(path: Path) -> Scene:
+    """Return the scene in a file. Raises `Malformed` when it cannot be read or is none."""
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
+        raise Malformed(f"the scene {path} cannot be read: {why}") from None
+    return parse_scene(text, path.name)
+
+
+def scene_named(name: str) -> Scene:
+    """Return a scene that comes with Greenroom, or the one in the file of that name. Raises `Malformed`."""
+    built_in = FOLDER / f"{name}{SUFFIX}"
+    if name in scene_names():
+        return read_scene(built_in)
+    if not Path(name).exists():
+        raise Malformed(
+            f"there is no scene '{name[:80]}'; there are {', '.join(scene_names())}, and files of your own"
+        )
+    return read_scene(Path(name))
+
+
+def scene_names() -> tuple[str, ...]:
+    """Return the names of the scenes that come with Greenroom."""
+    return tuple(sorted(file.name.removesuffix(SUFFIX) for file in FOLDER.glob(f"*{SUFFIX}")))
 
 
 def _rooms(file: _File) -> frozenset[str]:
