@@ -11,6 +11,7 @@ from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.ring import SampleRing
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
+from greenroom.media.voice_activity import VoiceActivity
 from greenroom.state.audio import LiveAudio
 
 ANSWER = "loopback"
@@ -47,6 +48,7 @@ class LoopbackMedia:
         self._offered = False
         self._sent_frames = 0
         self.own_level_dbfs = SILENCE_DBFS
+        self._activity = VoiceActivity()
         self.source_error: str | None = None
 
     async def offer(self, video_lines: int = 0) -> str:
@@ -82,6 +84,10 @@ class LoopbackMedia:
     def microphone_open(self) -> bool:
         return self._gate.target > 0.0
 
+    @property
+    def own_voice(self) -> bool:
+        return self._activity.speaking
+
     def set_microphone(self, open_: bool) -> None:
         self._gate.set(1.0 if open_ else 0.0)
 
@@ -104,6 +110,7 @@ class LoopbackMedia:
             block = crossfade(with_channels(self._leaving.read(FRAME), 1), block)
             self._leaving = None
         self.own_level_dbfs = level_dbfs(block)
+        self._activity.update(block)
         if self._gate.gain == 0.0 and self._gate.target == 0.0:
             return None
         self._sent_frames += 1

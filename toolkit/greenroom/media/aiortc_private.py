@@ -40,7 +40,7 @@ from aiortc.rtcrtpparameters import (
 from aiortc.rtcrtpreceiver import StreamStatistics
 from aiortc.rtp import AnyRtcpPacket, RtcpRrPacket, RtcpSrPacket, RtpPacket
 
-from greenroom.media.blocks import FRAME, FRAME_SECONDS, RATE_HZ
+from greenroom.media.blocks import FRAME, RATE_HZ
 from greenroom.media.outgoing import OutgoingPacket
 from greenroom.media.red import RedWriter
 
@@ -331,10 +331,13 @@ def take_over_sender(
     sender: RTCRtpSender,
     next_packet: Callable[[], OutgoingPacket | None],
     red: RedWriter | None = None,
+    *,
+    step_frames: int = FRAME,
 ) -> SenderCounts:
-    """Let `sender`, once started, send what `next_packet` returns every 20 ms, wrapped by `red`; None sends nothing.
+    """Let `sender`, once started, send what `next_packet` returns every step, wrapped by `red`; None sends nothing.
 
-    The media clock runs on through pauses, so sender reports stay right. After a stall of the loop of more
+    A packet may hold the sound of several steps, the last of which is the present one: it is stamped with its first. The
+    media clock runs on through pauses, so sender reports stay right. After a stall of the loop of more
     than 200 ms the missed frames are skipped, not sent in a burst.
     """
     counts = SenderCounts(sender)
@@ -345,6 +348,7 @@ def take_over_sender(
         private._RTCRtpSender__rtp_started.set()
         sequence_number = random.randrange(1 << 15)
         timestamp = random.randrange(1 << 32)
+        step_seconds = step_frames / RATE_HZ
         loop = asyncio.get_running_loop()
         deadline = loop.time()
         try:
@@ -354,9 +358,10 @@ def take_over_sender(
                 outgoing = next_packet()
                 if outgoing is not None:
                     payload_type, payload = codec.payloadType or 0, outgoing.payload
+                    first = (timestamp + step_frames - outgoing.frames) & 0xFFFFFFFF
                     if red is not None:
-                        payload_type, payload = red.wrap(payload_type, timestamp, payload)
-                    packet = RtpPacket(payload_type, int(outgoing.starts), sequence_number, timestamp)
+                        payload_type, payload = red.wrap(payload_type, first, payload)
+                    packet = RtpPacket(payload_type, int(outgoing.starts), sequence_number, first)
                     packet.ssrc = private._ssrc
                     packet.payload = payload
                     packet.extensions.mid = private._RTCRtpSender__mid
@@ -369,13 +374,13 @@ def take_over_sender(
                     private._RTCRtpSender__packet_count += 1
                     private._RTCRtpSender__octet_count += len(payload)
                     sequence_number = (sequence_number + 1) & 0xFFFF
-                timestamp = (timestamp + FRAME) & 0xFFFFFFFF
-                deadline += FRAME_SECONDS
+                timestamp = (timestamp + step_frames) & 0xFFFFFFFF
+                deadline += step_seconds
                 behind = loop.time() - deadline
                 if behind > _FALLEN_BEHIND_SECONDS:
-                    skipped = int(behind / FRAME_SECONDS)
-                    timestamp = (timestamp + skipped * FRAME) & 0xFFFFFFFF
-                    deadline += skipped * FRAME_SECONDS
+                    skipped = int(behind / step_seconds)
+                    timestamp = (timestamp + skipped * step_frames) & 0xFFFFFFFF
+                    deadline += skipped * step_seconds
                 await asyncio.sleep(max(0.0, deadline - loop.time()))
         except (asyncio.CancelledError, ConnectionError):
             pass  # as aiortc's own: stop() waits for the event below, not for this task

@@ -63,7 +63,7 @@ class MediaConnection:
     ) -> None:
         audio = audio or resolve()
         self._audio = audio
-        self._microphone = Microphone(source, _encoder(audio))
+        self._microphone = Microphone(source, _encoder(audio), audio.frame_length_ms)
         self._slots = [
             Slot(
                 audio.playout_channels, JitterBuffer(shortest_delay=audio.playout_target_ms * RATE_HZ // 1000)
@@ -99,12 +99,17 @@ class MediaConnection:
         await peer.setLocalDescription(
             Description(with_red(with_opus_at_111(created.sdp, self._audio)), "offer")
         )
-        return str(peer.localDescription.sdp)
+        return with_packet_time(str(peer.localDescription.sdp), self._audio.frame_length_ms)
 
     def _take_microphone(self, line: RTCRtpTransceiver) -> None:
         """Let `line` send our microphone."""
         line.setCodecPreferences(_opus())
-        self._sent = aiortc_private.take_over_sender(line.sender, self._microphone.next_packet, self._red)
+        self._sent = aiortc_private.take_over_sender(
+            line.sender,
+            self._microphone.next_packet,
+            self._red,
+            step_frames=self._microphone.step_frames,
+        )
 
     def _take_slot(
         self, line: RTCRtpTransceiver, slot: Slot, speaker_of: Callable[[RtpPacket], int | None] | None = None
@@ -199,6 +204,11 @@ class MediaConnection:
     def own_level_dbfs(self) -> float:
         """The level of our own source, also while the microphone is closed."""
         return self._microphone.level_dbfs
+
+    @property
+    def own_voice(self) -> bool:
+        """Whether somebody speaks into our own source, also while the microphone is closed."""
+        return self._microphone.voice
 
     @property
     def source_error(self) -> str | None:
@@ -337,6 +347,16 @@ def with_red(offer: str) -> str:
     return "\r\n".join(lines) + "\r\n"
 
 
+def with_packet_time(offer: str, milliseconds: int) -> str:
+    """Return `offer` saying how much sound each packet of its first line of sound carries (RFC 8866, 6.4)."""
+    sections = offer.split("\r\nm=")
+    microphone = next((at for at, section in enumerate(sections) if section.startswith("audio ")), None)
+    if microphone is not None:
+        last = microphone == len(sections) - 1
+        sections[microphone] = sections[microphone].rstrip() + f"\r\na=ptime:{milliseconds}" + "\r\n" * last
+    return "\r\nm=".join(sections)
+
+
 def _takes_red(answer: str) -> bool:
     """Tell whether the first line of `answer`, our microphone, kept our RED."""
     first = answer.split("\nm=", 2)[1:2]
@@ -353,6 +373,7 @@ def _encoder(audio: EffectiveAudio) -> Encoder:
         complexity=audio.complexity,
         fec=audio.fec,
         dtx=audio.dtx,
+        frame_length_ms=audio.frame_length_ms,
     )
     encoder.set_sample_rate(audio.sample_rate_hz)
     return encoder

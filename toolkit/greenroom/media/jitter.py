@@ -2,8 +2,8 @@
 
 Packets are kept by RTP timestamp and played a target delay (40 ms at first) after they arrive. Whoever
 pulls is the clock: every pull moves the position on by what it returns, whatever arrives or does not, so a
-lost packet costs one made-up frame and no delay. The delay is chosen anew after every pause of the speaker;
-within speech it grows by 20 ms when a packet comes too late, and shrinks by blending two frames into one.
+lost packet costs as much made-up sound as it carried and no delay. The delay is chosen anew after every pause of
+the speaker; within speech it grows by 20 ms when a packet comes too late, and shrinks by blending two frames into one.
 """
 
 from __future__ import annotations
@@ -141,12 +141,13 @@ class JitterBuffer:
         self._starved_samples = 0
         self._idle_pulls = 0
         self._hold_pulls = 0
-        self._waited_pulls = 0
+        self._waited_samples = 0
         self._calm_plays = 0
         self._plays = 0
         self._ahead: deque[int] = deque(maxlen=50)
         self._copies = 0
         self._packets_since_copies = 0
+        self._packet_samples = FRAME
         self._making_up = False
 
     @property
@@ -193,6 +194,7 @@ class JitterBuffer:
         self._seen.append(extended)
         if self._starved_samples:
             self._end_starvation(extended, at, samples, speaker)
+        self._packet_samples = samples
         self._wait_for_copies(len(redundant))
         self._keep(_Held(extended, at, samples, payload, speaker, redundant=False))
         for steps_back, (offset, copy) in enumerate(reversed(redundant), start=1):
@@ -206,11 +208,11 @@ class JitterBuffer:
         """Return what to play next; `quiet` says that what was played last was too soft for a change to be heard."""
         if self._next is None:
             return Fill(FRAME, self.speaker)
-        if self._hold_pulls and (quiet or self._waited_pulls >= 10):
+        if self._hold_pulls and (quiet or self._waited_samples >= 10 * FRAME):
             self._hold_pulls -= 1
-            self._waited_pulls = 0
+            self._waited_samples = 0
             return self._fill(FRAME, missing=not quiet, advance=False)
-        self._waited_pulls += 1
+        self._waited_samples += self._packet_samples
         cut = self._skip_if_much_too_long()
         first = self._first()
         if first is None:
@@ -248,14 +250,14 @@ class JitterBuffer:
         self._last_sequence += 1
         counts = self._counts_of(self.speaker)
         counts.lost += 1
-        if gap <= FRAME and has_fec(first.payload):
+        if gap <= first.samples and has_fec(first.payload):
             counts.recovered_fec += 1
             samples = _whole(gap)
             counts.played_samples += samples
             self._making_up = False
             self._advance(samples)
             return Recover(first.payload, samples, first.speaker)
-        return self._fill(min(gap, FRAME), missing=True)
+        return self._fill(min(gap, self._packet_samples), missing=True)
 
     def _fill(self, samples: int, *, missing: bool, advance: bool = True) -> Fill:
         samples = _whole(samples)
@@ -271,8 +273,7 @@ class JitterBuffer:
     def _end_starvation(self, sequence: int, at: int, samples: int, speaker: int) -> None:
         """A packet arrives after there was nothing to play: find out why, and choose where to go on."""
         assert self._next is not None
-        starved_frames = self._starved_samples // FRAME
-        self._starved_samples = 0
+        starved_samples, self._starved_samples = self._starved_samples, 0
         missing = sequence - self._last_sequence - 1
         paused = at - self._played_end > FRAME // 2
         counts = self._counts_of(self.speaker)
@@ -281,12 +282,13 @@ class JitterBuffer:
             self._ahead.clear()
             self._hold_pulls = 0
             return
-        made_up = min(missing, starved_frames) if missing else starved_frames
+        made_up = min(missing * self._packet_samples, starved_samples) if missing else starved_samples
         if made_up:
-            counts.made_up(made_up * FRAME, begins=True)
+            counts.made_up(made_up, begins=True)
         if missing:
-            counts.lost += made_up
-            self._last_sequence += made_up
+            over = min(missing, starved_samples // self._packet_samples)
+            counts.lost += over
+            self._last_sequence += over
         if at < self._next:
             self._next = at
             self.target_delay = min(self._longest_delay, self.target_delay + FRAME)
@@ -331,9 +333,9 @@ class JitterBuffer:
 
     @property
     def _floor(self) -> int:
-        """The shortest delay at which the oldest copy of a lost packet still arrives in time."""
-        for_copies = (self._copies + 2) * FRAME if self._copies else 0
-        return min(max(self._shortest_delay, for_copies), self._longest_delay)
+        """The shortest delay at which a packet, and the oldest copy of a lost one, still arrives in time."""
+        whole = (self._copies + 1) * self._packet_samples + FRAME
+        return min(max(self._shortest_delay, whole), self._longest_delay)
 
     def _wait_for_copies(self, copies: int) -> None:
         """Wait long enough for the copies that packets carry now, and no longer once they carry none."""
@@ -357,7 +359,7 @@ class JitterBuffer:
         if self._hold_pulls == 0 and self.target_delay + FRAME <= self._longest_delay:
             self.target_delay += FRAME
             self._hold_pulls = 1
-            self._waited_pulls = 0
+            self._waited_samples = 0
             self._ahead.clear()
 
     def _is_too_long(self, quiet: bool) -> bool:
@@ -365,7 +367,7 @@ class JitterBuffer:
         if not self._ahead:
             return False
         excess = min(self._ahead) - self.target_delay
-        if excess < FRAME:
+        if excess < max(FRAME, self._packet_samples):
             return False
         impatient = self._plays < 50 or excess >= 4 * FRAME
         needed = 10 if impatient or quiet else 50
@@ -413,6 +415,8 @@ class JitterBuffer:
         self._last_sequence = sequence - 1
         self._newest_timestamp = self._played_end = timestamp
         self._newest_end = timestamp + samples
+        self._packet_samples = samples
+        self.target_delay = max(self.target_delay, self._floor)
         self._next = timestamp + samples - self.target_delay
 
     def _counts_of(self, speaker: int) -> Counts:

@@ -33,12 +33,12 @@ _LONGEST_PACKET = 4000
 
 
 class Encoder(Protocol):
-    """Turns 20 ms blocks into Opus packets."""
+    """Turns blocks of one length (2.5 to 60 ms) into Opus packets."""
 
     channels: int
 
     def encode(self, block: Block) -> bytes:
-        """Return the packet for `block`, shape (960, channels); one of at most 2 bytes need not be sent (DTX)."""
+        """Return the packet for `block`, shape (frames, channels); one of at most 2 bytes need not be sent (DTX)."""
 
     def set_bitrate(self, bits_per_second: int) -> None:
         """Change the bitrate from the next packet on, 6,000 to 510,000."""
@@ -86,11 +86,18 @@ def new_encoder(
     fec: bool = True,
     dtx: bool = True,
     expected_loss_percent: int = 10,
+    frame_length_ms: int = 20,
 ) -> Encoder:
     """Return an encoder with voice settings, unless told otherwise. Raises `AudioUnavailable`."""
     encoder: Encoder
     if library() is None:
-        encoder = _WrappedEncoder(channels, bitrate=bitrate, application=application, complexity=complexity)
+        encoder = _WrappedEncoder(
+            channels,
+            bitrate=bitrate,
+            application=application,
+            complexity=complexity,
+            frame_length_ms=frame_length_ms,
+        )
     else:
         encoder = LibopusEncoder(channels, application=application)
     encoder.set_bitrate(bitrate)
@@ -210,7 +217,9 @@ class LibopusDecoder:
 class _WrappedEncoder:
     """PyAV's encoder: the bitrate is fixed once it is open, and there is no DTX."""
 
-    def __init__(self, channels: int, *, bitrate: int, application: Application, complexity: int) -> None:
+    def __init__(
+        self, channels: int, *, bitrate: int, application: Application, complexity: int, frame_length_ms: int
+    ) -> None:
         self.channels = channels
         try:
             self._context = av.CodecContext.create("libopus", "w")
@@ -226,6 +235,7 @@ class _WrappedEncoder:
             "compression_level": str(complexity),
             "fec": "1",
             "packet_loss": "10",
+            "frame_duration": str(frame_length_ms),
         }
         self._context.open()
         self._frames = 0

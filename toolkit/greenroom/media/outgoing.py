@@ -1,22 +1,26 @@
-"""Our own voice: from a source, through the microphone's gate, to Opus packets, 20 ms at a time, without a clock."""
+"""Our own voice: from a source, through the microphone's gate, to Opus packets, step by step, without a clock."""
 
 from __future__ import annotations
 
-import msgspec
+from typing import Literal
 
-from greenroom.media.blocks import FRAME, Block, silence, with_channels
+import msgspec
+import numpy as np
+
+from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence, with_channels
 from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.opus import Encoder
 from greenroom.media.sources import AudioSource, Silence
-from greenroom.state.audio import LiveAudio
+from greenroom.media.voice_activity import VoiceActivity
+from greenroom.state.audio import FrameLength, LiveAudio
 
 _NOT_SENT_BYTES = 2  # what libopus returns while DTX has nothing to say
-_PAUSE_AFTER_FRAMES = 20
+_PAUSE_AFTER_SECONDS = 0.4
 _PAUSE_DBFS = -45.0  # libopus takes a steady tone for background too: only soft sound may fall silent
 
 
 class OutgoingPacket(msgspec.Struct, frozen=True):
-    """One 20 ms packet. `level` is RFC 6464's 0 (loudest) to 127 (silence), `voice` its V bit.
+    """One packet of `frames` at 48 kHz. `level` is RFC 6464's 0 (loudest) to 127 (silence), `voice` its V bit.
 
     `starts` marks the first packet after a pause (RFC 3551, 4.1).
     """
@@ -25,47 +29,33 @@ class OutgoingPacket(msgspec.Struct, frozen=True):
     level: int
     voice: bool
     starts: bool
-
-
-class VoiceActivity:
-    """Tells voice from a steady background by its level; holds on for 200 ms."""
-
-    def __init__(self) -> None:
-        self._floor_dbfs = -70.0
-        self._held_frames = 0
-
-    def update(self, level: float) -> bool:
-        """Take the level of the next 20 ms in dBFS; return whether someone speaks."""
-        rise = 0.03  # dB a frame: a fan is background after half a minute
-        self._floor_dbfs = min(level, self._floor_dbfs + rise, -45.0)
-        self._floor_dbfs = max(self._floor_dbfs, -80.0)
-        if level > max(self._floor_dbfs + 9.0, -55.0):
-            self._held_frames = 10
-        elif self._held_frames:
-            self._held_frames -= 1
-        return self._held_frames > 0
+    frames: int = FRAME
 
 
 class Microphone:
     """One permanent outgoing line: its source can be replaced and its gate closed, both within a fade of 20 ms.
 
     While the gate is closed nothing is encoded or sent; the source is still read, so that it does not pile
-    up and its level can be shown.
+    up, its level can be shown, and who speaks in vain can be told. A packet carries `frame_length_ms`; it is gathered in
+    steps of 20 ms (10 for the shortest), so that calls with long packets do not hold up others on the same source.
     """
 
-    def __init__(self, source: AudioSource, encoder: Encoder) -> None:
+    def __init__(self, source: AudioSource, encoder: Encoder, frame_length_ms: FrameLength = 20) -> None:
         self.level_dbfs = SILENCE_DBFS
         self.source_error: str | None = None
         self._source = source
         self._leaving: AudioSource | None = None
         self._encoder = encoder
+        self.step_frames: Literal[480, 960] = 480 if frame_length_ms == 10 else 960
+        self._packet_frames = frame_length_ms * RATE_HZ // 1000
+        self._gathered: list[Block] = []
         self._gate = Fader(0.0)
-        self._flush_frames = 0
+        self._flush_packets = 0
         self._sent_last = False
+        self._loudest_dbfs = SILENCE_DBFS
         self._dtx = True
         self._may_pause = True
         self._background = Fader(1.0)
-        self._unvoiced_frames = 0
         self._activity = VoiceActivity()
 
     @property
@@ -91,38 +81,60 @@ class Microphone:
         self.source_error = None
 
     def next_packet(self) -> OutgoingPacket | None:
-        """Return what to send for the next 20 ms: nothing while the gate is closed and in pauses (DTX)."""
+        """Take the next `step_frames` and return the packet that is whole with them.
+
+        There is none before it is whole, while the gate is closed, and in pauses (DTX).
+        """
         block = self._next_block()
         self.level_dbfs = level_dbfs(block)
+        self._activity.update(block)
         was_audible = self._gate.gain > 0.0 or self.open
         gated = self._gate.apply(block)
         if was_audible:
-            self._flush_frames = 1  # the encoder still holds 6.5 ms
-        elif self._flush_frames:
-            self._flush_frames -= 1
-        else:
-            self._sent_last = False
+            self._flush_packets = 1  # the encoder still holds 6.5 ms
+        elif not self._gathered:
+            if not self._flush_packets:
+                self._sent_last = False
+                return None
+            self._flush_packets -= 1
+        self._gathered.append(self._without_background(gated))
+        if len(self._gathered) * self.step_frames < self._packet_frames:
             return None
-        level = level_dbfs(gated)
-        voice = self._activity.update(level)
-        payload = self._encoder.encode(self._without_background(gated, level, voice))
+        sound = np.concatenate(self._gathered) if len(self._gathered) > 1 else self._gathered[0]
+        self._gathered.clear()
+        return self._packet(sound)
+
+    @property
+    def voice(self) -> bool:
+        """Whether somebody speaks into the source, whatever the gate does."""
+        return self._activity.speaking
+
+    def _packet(self, sound: Block) -> OutgoingPacket | None:
+        payload = self._encoder.encode(sound)
+        level, self._loudest_dbfs = self._loudest_dbfs, SILENCE_DBFS
         if len(payload) <= _NOT_SENT_BYTES:
             self._sent_last = False
             return None
         starts = not self._sent_last
         self._sent_last = True
         return OutgoingPacket(
-            payload, min(127, round(-level)) if level > SILENCE_DBFS else 127, voice, starts
+            payload,
+            min(127, round(-level)) if level > SILENCE_DBFS else 127,
+            self._activity.speaking,
+            starts,
+            len(sound),
         )
 
-    def _without_background(self, block: Block, level: float, voice: bool) -> Block:
+    def _without_background(self, block: Block) -> Block:
         """Return `block`, faded to digital silence while nobody speaks: only then does libopus surely pause."""
+        level = level_dbfs(block)
+        self._loudest_dbfs = max(self._loudest_dbfs, level)
         may_pause = self._dtx and level < _PAUSE_DBFS
         if self._may_pause != may_pause:
             self._may_pause = may_pause
             self._encoder.set_dtx(may_pause)
-        self._unvoiced_frames = 0 if voice or not may_pause else self._unvoiced_frames + 1
-        self._background.set(0.0 if self._unvoiced_frames >= _PAUSE_AFTER_FRAMES else 1.0)
+        silent = may_pause and self._activity.silent_seconds >= _PAUSE_AFTER_SECONDS
+        self._background.set(0.0 if silent else 1.0)
         return self._background.apply(block)
 
     def _next_block(self) -> Block:
@@ -130,7 +142,7 @@ class Microphone:
         block = with_channels(self._read(), channels)
         if self._leaving is not None:
             try:
-                block = crossfade(with_channels(self._leaving.read(FRAME), channels), block)
+                block = crossfade(with_channels(self._leaving.read(self.step_frames), channels), block)
             except Exception:
                 pass  # it is leaving: what it has to say no longer matters
             self._leaving = None
@@ -138,11 +150,13 @@ class Microphone:
 
     def _read(self) -> Block:
         try:
-            block = self._source.read(FRAME)
-            if block.shape == (FRAME, self._source.channels):
+            block = self._source.read(self.step_frames)
+            if block.shape == (self.step_frames, self._source.channels):
                 return block
-            self.source_error = f"the source gave {block.shape} instead of {(FRAME, self._source.channels)}"
+            self.source_error = (
+                f"the source gave {block.shape} instead of {(self.step_frames, self._source.channels)}"
+            )
         except Exception as error:  # a source somebody wrote must not end the line
             self.source_error = f"the source failed: {type(error).__name__}"
         self._source = Silence()
-        return silence(FRAME)
+        return silence(self.step_frames)

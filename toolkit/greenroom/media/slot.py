@@ -127,7 +127,7 @@ class Slot:
 
     def _play(self, decision: Play) -> Block:
         starts = decision.speaker != self._speaker
-        tail = self._conceal(FRAME) if starts or decision.cut else None
+        tail = self._conceal(decision.samples if decision.cut else FRAME) if starts or decision.cut else None
         if starts:
             if tail is not None and self._speaker is not None:
                 self._fading.append((self._speaker, tail * (1.0 - rising(len(tail)))))
