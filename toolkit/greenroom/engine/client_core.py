@@ -17,8 +17,8 @@ from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.connecting import Opening
 from greenroom.engine.folding import log_line, with_log
 from greenroom.engine.membership import AboutRoom, Membership
-from greenroom.engine.session import SessionLife
 from greenroom.engine.ringing import Ringing
+from greenroom.engine.session import SessionLife
 from greenroom.engine.sessions import Sessions
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import EngineThread

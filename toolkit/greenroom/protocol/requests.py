@@ -225,8 +225,8 @@ class SetGrants(_Request, frozen=True, tag="set_grants"):
 class StartRing(_Request, frozen=True, tag="start_ring"):
     """Call `members` into the room, which is made for it unless it is there; with a call going on, call more people.
 
-    No members: everybody who is a member and not here. `keep_room`: a room made for the call outlives it. `metadata` is
-    flat, at most 1 kB.
+    No members: everybody who is a member and not here. `keep_room`: a room made for the call outlives it.
+    `drop_when_alone`: whoever is left alone is let go; None is as the room's type says. `metadata` is flat, at most 1 kB.
     """
 
     members: tuple[UserId, ...] = ()
@@ -236,6 +236,7 @@ class StartRing(_Request, frozen=True, tag="start_ring"):
     title: str = ""
     metadata: Mapping[str, Scalar] = {}
     keep_room: bool = False
+    drop_when_alone: bool | None = None
 
 
 class AcceptRing(_Request, frozen=True, tag="accept_ring"):

@@ -144,6 +144,7 @@ class Switchboard:
             change = self._step(going_on, More(who.user, who.name, people), now)
             return change if isinstance(change, Refusal) else _some(change)
         settings = room.settings.ring
+        drop = settings.drop_when_alone if request.drop_when_alone is None else request.drop_when_alone
         ring = begin(
             ring_id,
             cid,
@@ -160,7 +161,7 @@ class Switchboard:
             metadata=placing.metadata,
             placed=placing.placed,
             own_room=made_room and not request.keep_room,
-            drop_when_alone=placing.placed and settings.drop_when_alone,
+            drop_when_alone=placing.placed and drop,
             present=frozenset(room.participants),
         )
         return (self._keep(None, ring),)
