@@ -26,7 +26,10 @@ ARMED = Idle(IdlePhase.ARMED)
 
 
 def next_idle(before: Idle, timeout: IdleTimeout, facts: IdleFacts, now: float) -> Idle:
-    """Return the state at `now` (seconds of one clock); the same object when nothing changed. Expired is final."""
+    """Return the state at `now` (seconds of one clock); the same object when nothing changed. Expired is final.
+
+    Nobody is sent out unasked, however seldom this is called.
+    """
     if before.phase is IdlePhase.EXPIRED:
         return before
     if not timeout.on or not facts.here:
@@ -38,10 +41,13 @@ def next_idle(before: Idle, timeout: IdleTimeout, facts: IdleFacts, now: float) 
     prompt_at = since + timeout.before_prompt_seconds
     ends_at = prompt_at + timeout.after_prompt_seconds
     phase = IdlePhase.ARMED
-    if now >= prompt_at:
-        phase = IdlePhase.PROMPTING
-    if now >= ends_at:
-        phase = IdlePhase.EXPIRED
+    if before.phase is IdlePhase.PROMPTING and before.ends_at is not None:
+        ends_at = before.ends_at
+        phase = IdlePhase.EXPIRED if now >= ends_at else IdlePhase.PROMPTING
+    elif now >= prompt_at:
+        phase = IdlePhase.PROMPTING if timeout.after_prompt_seconds else IdlePhase.EXPIRED
+        if now >= ends_at:  # nobody looked for long, e.g. a laptop slept: the person is asked all the same
+            ends_at = now + timeout.after_prompt_seconds
     return _kept(before, Idle(phase, since, prompt_at, ends_at))
 
 
