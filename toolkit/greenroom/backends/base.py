@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Protocol
 
@@ -15,7 +15,9 @@ from greenroom.errors import Refused
 from greenroom.media.blocks import FRAME, Block
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import MediaStatistics
-from greenroom.protocol.ids import Cid
+from greenroom.protocol.ice import IceServer
+from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.peers import PeerSignal
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
 from greenroom.protocol.wire import AnswerBody, FromServer, Question, Signal, Welcome
@@ -91,6 +93,24 @@ class Media(Protocol):
     def statistics(self) -> MediaStatistics: ...
 
 
+class DirectMedia(Media, Protocol):
+    """Sound straight to one other person: `greenroom.media.peer_to_peer.DirectConnection`."""
+
+    partner: int
+    """Under which number they are heard."""
+
+    async def answer(self, offer: str) -> str: ...
+
+    async def add_candidate(self, candidate: str) -> None: ...
+
+    def set_audible(self, audible: bool) -> None: ...
+
+    def give_up(self, reason: str) -> None: ...
+
+    @property
+    def relayed(self) -> bool: ...
+
+
 class Session(Protocol):
     """One person's connection. All methods belong to the engine's loop; `close` twice is quiet.
 
@@ -113,6 +133,9 @@ class Session(Protocol):
     def emit(self, cid: Cid, signal: Signal) -> None:
         """Send a signal that may be lost."""
 
+    def tell_peer(self, cid: Cid, to: UserId, signal: PeerSignal) -> None:
+        """Pass a signal towards a direct way on to the other person of a room; it may be lost."""
+
     def sync(self, cid: Cid, epoch: int, seq: int) -> None:
         """Ask for what is missing after (epoch, seq)."""
 
@@ -123,6 +146,17 @@ class Session(Protocol):
         self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None], audio: EffectiveAudio
     ) -> Media:
         """Return sound for a room, made as `audio` says, not connected yet. `source` stays the caller's to close."""
+
+    def direct(
+        self,
+        partner: int,
+        source: AudioSource,
+        audio: EffectiveAudio,
+        ice_servers: Sequence[IceServer],
+        on_candidate: Callable[[str], None],
+        on_dead: Callable[[str], None],
+    ) -> DirectMedia | None:
+        """Return sound straight to the person heard as `partner`, not connected yet; None where there is no such way."""
 
     async def close(self) -> None:
         """Go; rooms joined are left by the grace period unless they were left before."""

@@ -9,9 +9,11 @@ import random
 import secrets
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import cast
+from ipaddress import ip_address
+from typing import Literal, cast
+from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
@@ -19,10 +21,14 @@ import msgspec
 from greenroom.backends.base import Link, LinkChanged, Listener
 from greenroom.backends.pending import Outcome, Pending
 from greenroom.errors import GreenroomError, Malformed, Refused, Unauthorized, Unreachable
+from greenroom.media.aiortc_private import LOOPBACK_ADDRESS
 from greenroom.media.connection import MediaConnection
+from greenroom.media.peer_to_peer import DirectConnection
 from greenroom.media.sources import AudioSource
 from greenroom.policies.reconnect import next_attempt
-from greenroom.protocol.ids import Cid, OpId
+from greenroom.protocol.ice import IceServer
+from greenroom.protocol.ids import Cid, OpId, UserId
+from greenroom.protocol.peers import PeerSignal
 from greenroom.protocol.requests import Join, Leave, Request
 from greenroom.protocol.wire import (
     DEAD_AFTER_SECONDS,
@@ -49,6 +55,7 @@ from greenroom.protocol.wire import (
     Resume,
     Signal,
     Sync,
+    ToPeer,
     WatchRooms,
     Welcome,
     decode_from_server,
@@ -60,6 +67,7 @@ OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 MAX_FROM_SERVER_BYTES = 16 * 1024 * 1024
 CLIENT_NAME = "greenroom-python"
+IceTransport = Literal["all", "relay"]
 _FINAL = {CloseCode.FORBIDDEN, CloseCode.REPLACED, CloseCode.UNSUPPORTED_VERSION, CloseCode.MALFORMED}
 
 log = logging.getLogger(__name__)
@@ -68,15 +76,23 @@ log = logging.getLogger(__name__)
 class SfuBackend:
     """The way into a server. Without a `token`, as a guest called `name`, by the link of a room.
 
-    `tls_ca` is a file of certificates (PEM) to trust besides the system's.
+    `tls_ca` is a file of certificates (PEM) to trust besides the system's. With `ice_transport="relay"` sound that goes
+    straight to another person takes a relay (TURN), so that they do not learn our address.
     """
 
     def __init__(
-        self, server: str, *, token: str | None = None, name: str = "", tls_ca: str | None = None
+        self,
+        server: str,
+        *,
+        token: str | None = None,
+        name: str = "",
+        tls_ca: str | None = None,
+        ice_transport: IceTransport = "all",
     ) -> None:
         self.server = server.rstrip("/")
         self._token = token
         self._name = name
+        self._relayed_only = ice_transport == "relay"
         self._tls: ssl.SSLContext | bool = True
         if tls_ca is not None:
             self._tls = ssl.create_default_context(cafile=tls_ca)
@@ -89,20 +105,27 @@ class SfuBackend:
         return self._token is None
 
     def session(self, cid: Cid | None = None) -> SfuSession:
-        return SfuSession(self.server, self._token, self._name, cid, self._tls)
+        return SfuSession(self.server, self._token, self._name, cid, self._tls, self._relayed_only)
 
 
 class SfuSession:
     """One person's connection to a server, over as many WebSockets as it takes, one at a time."""
 
     def __init__(
-        self, server: str, token: str | None, name: str, cid: Cid | None, tls: ssl.SSLContext | bool
+        self,
+        server: str,
+        token: str | None,
+        name: str,
+        cid: Cid | None,
+        tls: ssl.SSLContext | bool,
+        relayed_only: bool = False,
     ) -> None:
         self._server = server
         self._token = token
         self._name = name
         self._guest_of = cid
         self._tls = tls
+        self._relayed_only = relayed_only
         self._http: aiohttp.ClientSession | None = None
         self._socket: aiohttp.ClientWebSocketResponse | None = None
         self._listener: Listener | None = None
@@ -141,6 +164,9 @@ class SfuSession:
     def emit(self, cid: Cid, signal: Signal) -> None:
         self._send_soon(Emit(cid, signal))
 
+    def tell_peer(self, cid: Cid, to: UserId, signal: PeerSignal) -> None:
+        self._send_soon(ToPeer(cid, to, signal))
+
     def sync(self, cid: Cid, epoch: int, seq: int) -> None:
         self._send_soon(Sync(cid, epoch, seq))
 
@@ -152,6 +178,26 @@ class SfuSession:
         self, cid: Cid, source: AudioSource, on_dead: Callable[[str], None], audio: EffectiveAudio
     ) -> MediaConnection:
         return MediaConnection(source=source, on_dead=on_dead, audio=audio)
+
+    def direct(
+        self,
+        partner: int,
+        source: AudioSource,
+        audio: EffectiveAudio,
+        ice_servers: Sequence[IceServer],
+        on_candidate: Callable[[str], None],
+        on_dead: Callable[[str], None],
+    ) -> DirectConnection:
+        return DirectConnection(
+            source=source,
+            partner=partner,
+            hosts=(LOOPBACK_ADDRESS,) if _on_this_machine(self._server) else None,
+            ice_servers=ice_servers,
+            relayed_only=self._relayed_only,
+            on_candidate=on_candidate,
+            on_dead=on_dead,
+            audio=audio,
+        )
 
     async def close(self) -> None:
         self._over = "this session is closed"
@@ -397,6 +443,15 @@ class SfuSession:
 class _GuestAnswer(msgspec.Struct):
     token: str = ""
     message: str = ""
+
+
+def _on_this_machine(server: str) -> bool:
+    """Tell whether whoever can reach `server` is on this machine too."""
+    host = urlsplit(server).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _operation() -> OpId:

@@ -20,6 +20,7 @@ from greenroom.engine.membership import AboutRoom, Membership
 from greenroom.engine.ringing import Ringing
 from greenroom.engine.session import SessionLife
 from greenroom.engine.sessions import Sessions
+from greenroom.engine.output_routing import OutputRouting
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import EngineThread
 from greenroom.errors import GreenroomError, Misuse, Refused
@@ -40,6 +41,7 @@ from greenroom.protocol.room import may
 from greenroom.protocol.wire import (
     AnswerBody,
     Emitted,
+    FromPeer,
     FromServer,
     Happened,
     LossReport,
@@ -110,7 +112,13 @@ class ClientCore:
         self._microphone = devices.microphone() if devices is not None and source is None else None
         self._speaker = devices.speaker() if devices is not None and sink is None else None
         self.source = SharedSource(source or self._microphone or Silence())
+        self.source.on_acting = self._source_changed
         self.playout = Playout(sink or self._speaker or Null())
+        if (
+            self._microphone is None or self._speaker is None
+        ):  # else the devices tell each other what is played
+            self.playout.tap_mixed(self.source.played)
+        self._routing = OutputRouting(devices if self._speaker is not None else None)
         self.playout.tap(self._hear)
         self._paced = paced
         self._lock: asyncio.Lock | None = None
@@ -309,6 +317,7 @@ class ClientCore:
                 | PersonQuality()
                 | LossReport()
                 | Emitted()
+                | FromPeer()
                 | MediaLost()
                 | Removed()
             ):
@@ -411,6 +420,7 @@ class ClientCore:
             self.log(tuple(lines))
         for membership in tuple(self.memberships.values()):
             membership.devices_changed()
+        self._follow_routes()
 
     def microphone_missing(self) -> str:
         """Return why there is no microphone, or "" where there is one."""
@@ -434,6 +444,17 @@ class ClientCore:
         if self._speaker is not None:
             self._speaker.close()
 
+    def _source_changed(self) -> None:
+        for membership in tuple(self.memberships.values()):
+            membership.sound_changed()
+
+    def _follow_routes(self) -> None:
+        """Listen where the calls wish, as far as that is possible, and tell each what became of it."""
+        wishes = {cid: one.state.value for cid, one in self.memberships.items() if self._here(cid)}
+        reasons = self._routing.follow({cid: state.audio for cid, state in wishes.items() if state.audio})
+        for cid, reason in reasons.items():
+            self.memberships[cid].routed(reason)
+
     def _replace_source(self, source: AudioSource) -> None:
         self.source.replace(source)
 
@@ -444,6 +465,14 @@ class ClientCore:
         """Add lines to the log."""
         state = with_log(self.state.value, lines)
         self.state.set(state)
+
+    def note(self, words: str) -> None:
+        """Write `words` into the log and show them in the focused call."""
+        self.log((log_line(words, time.time()),))
+        focused = self.state.value.focus.focused
+        membership = None if focused is None else self.memberships.get(focused)
+        if membership is not None:
+            membership.notice(words, "info")
 
     def seen(self) -> Mapping[Cid, tuple[int, int]]:
         """Return the last (epoch, seq) folded of each room."""
@@ -462,6 +491,8 @@ class ClientCore:
         self._change(calls={**self.state.value.calls, cid: state})
         self.sessions.call_changed(before, state)
         self.director.phase_changed(cid, state.phase)
+        if before is None or (before.audio, before.phase) != (state.audio, state.phase):
+            self._follow_routes()
 
     def session_over(self, cid: Cid, words: str) -> None:
         """Leave a room because its session ended by itself, for the reason in `words`."""

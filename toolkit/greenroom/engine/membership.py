@@ -25,8 +25,8 @@ from greenroom.engine.folding import (
     with_reaction,
     without_old_reactions,
 )
-from greenroom.engine.session import SessionLife
 from greenroom.engine.lines import Lines
+from greenroom.engine.session import SessionLife
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.statistics import Sampler
 from greenroom.engine.stats import Measurements
@@ -35,6 +35,7 @@ from greenroom.media.dsp import gain_of
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
 from greenroom.policies.multicall import fade_seconds
+from greenroom.policies.peer_to_peer import who_speaks
 from greenroom.policies.speaking import MutedSpeech, next_muted_speech
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.protocol.deciding import missing
@@ -46,6 +47,7 @@ from greenroom.protocol.room import LeaveReason, may
 from greenroom.protocol.wire import (
     CustomSignal,
     Emitted,
+    FromPeer,
     Happened,
     LossReport,
     MediaLost,
@@ -62,11 +64,14 @@ from greenroom.state.engine import LogLine
 from greenroom.state.focus import Share
 from greenroom.state.layout import CallView
 from greenroom.state.microphone import effective_hearing, effective_microphone
+from greenroom.state.path import STRAIGHT, MediaPath
 from greenroom.state.replica import Outcome, Replica, receive
 from greenroom.state.session_events import CallEnded
 from greenroom.views.log import notice_words
 
-AboutRoom = Snapshot | Happened | Pulse | PersonQuality | LossReport | Emitted | MediaLost | Removed
+AboutRoom = (
+    Snapshot | Happened | Pulse | PersonQuality | LossReport | Emitted | FromPeer | MediaLost | Removed
+)
 log = logging.getLogger(__name__)
 CustomHeard = Callable[[UserId, str, CustomSignal], None]
 
@@ -110,7 +115,7 @@ class Membership:
         self._playout = playout
         self._owner = owner
         self._brings_sound = brings_sound
-        self._media = CallMedia(cid, session, source, playout, self._media_changed)
+        self._media = CallMedia(cid, session, source, playout, self._media_changed, self._path_changed)
         self._pulse: Mapping[int, PersonLevel] = {}
         self._dominant: int | None = None
         self._people: Mapping[int, UserId] = {}
@@ -150,9 +155,10 @@ class Membership:
                 self._hear_custom(user, name, signal)
             case Emitted():
                 self._set(with_reaction(self.state.value, message, now))
+            case FromPeer(_, user, body):
+                self._media.peer_said(user, body)
             case MediaLost(_, reason):
-                self._media_changed(MediaPhase.LOST, reason)
-                self._media.attach()
+                self._media.forwarding_lost(reason)
             case Removed():
                 self._removed(message, now)
 
@@ -177,7 +183,7 @@ class Membership:
             self._told = None
             self._suspension.forget()
             if state.phase is CallPhase.RECONNECTING:
-                self._media.attach()  # we had to join again, so our sound was let go of
+                self._media.forwarding_lost()  # we had to join again, so our sound was let go of
         room = self.replica.room
         wish = wish_after(state.microphone.wish, state.me, before.room, room, events)
         phase = state.phase
@@ -233,6 +239,17 @@ class Membership:
         self.audio.configure(changes)
         self._apply_audio()
 
+    def sound_changed(self) -> None:
+        """Say anew what becomes of our wishes about sound: the source is another one, or what treats it is."""
+        if self.audio.effective.frozen:
+            self._apply_audio()
+
+    def routed(self, reason: str) -> None:
+        """Say why our wish for a route of the output has no effect here; "" where it has."""
+        if self.audio.effective.route_reason != reason:
+            self.audio.routed(reason)
+            self.sound_changed()
+
     def joining(self) -> None:
         """Say that the room was asked to let us in."""
         self._change(phase=CallPhase.JOINING, left_reason=None)
@@ -264,6 +281,7 @@ class Membership:
         self._change(
             phase=CallPhase.LEFT,
             media=MediaPhase.NONE,
+            path=MediaPath(),
             left_reason=reason,
             levels={},
             speaking=frozenset(),
@@ -353,6 +371,8 @@ class Membership:
             people[number] for number, level in self._pulse.items() if level.speaking and number in people
         )
         dominant = people.get(self._dominant) if self._dominant is not None else None
+        if state.path.way in STRAIGHT:
+            speaking, dominant = who_speaks(levels)
         state = with_levels(state, levels, speaking, dominant)
         self._typing = {user: one for user, one in self._typing.items() if now - one[1] < TYPING_SECONDS}
         typing = tuple(name for user, (name, _) in self._typing.items() if user != state.me)
@@ -362,7 +382,7 @@ class Membership:
             could_speak = state.room is not None and may(state.room, state.me, Capability.SEND_AUDIO)
             closed = could_speak and not state.microphone.wish
             self._muted_speech, tell = next_muted_speech(
-                self._muted_speech, media.own_level_dbfs, closed, now
+                self._muted_speech, media.own_level_dbfs, closed, now, voice=media.own_voice
             )
             if tell:
                 words = "you are speaking, but your microphone is switched off"
@@ -374,6 +394,9 @@ class Membership:
             state = self._with_lines(replace(state, statistics=sampled))
         self._set(self.life.looked(state, now))
         self.life.check(self.state.value, now)
+        if statistics and state.path.way in STRAIGHT and media is not None:
+            self.receive(LossReport(self.cid, media.statistics().sent.lost_percent / 100.0))
+        self._media.refresh_path()
 
     def set_volume(self, user: UserId, gain: float) -> None:
         """Make one person louder or softer for us, now and whenever they are heard again."""
@@ -411,6 +434,10 @@ class Membership:
         if phase is MediaPhase.CONNECTED:
             self._apply_volumes()
 
+    def _path_changed(self, path: MediaPath) -> None:
+        if self.state.value.phase is not CallPhase.LEFT and path != self.state.value.path:
+            self._change(path=path)
+
     def _apply_volumes(self) -> None:
         """Numbers are given anew when a server was restarted: nobody inherits the volume of somebody else."""
         volumes = self.state.value.volumes
@@ -418,6 +445,7 @@ class Membership:
             self._playout.set_person_gain(self.cid, number, volumes.get(user, 1.0))
 
     def _apply_audio(self) -> None:
+        self.audio.acts(self._media.acting(self.audio.effective))
         self._media.configure(self.audio.effective, self.audio.live)
         if self.state.value.audio != self.audio.effective:
             self._change(audio=self.audio.effective)
@@ -440,6 +468,8 @@ class Membership:
         if state.room is not None and self.audio.room_changed(state.room.settings.audio):
             self._apply_audio()
         self._reconcile(state)
+        if state.room is not before.room:
+            self._media.follow_room(state.room, state.me)
 
     def _with_lines(self, state: CallState) -> CallState:
         """Return `state` with how good everybody's line is now."""

@@ -7,8 +7,10 @@ from collections.abc import Mapping
 import msgspec
 
 from greenroom.protocol.ids import UserId
-from greenroom.protocol.peers import direct_pair, why_not_direct
+from greenroom.protocol.peers import Failure, direct_pair, why_not_direct
 from greenroom.protocol.room import Room, audible
+
+SPEAKING_DBFS = -50.0
 
 
 class ThroughServer(msgspec.Struct, frozen=True):
@@ -22,7 +24,7 @@ class Waiting(msgspec.Struct, frozen=True):
 
 
 class Straight(msgspec.Struct, frozen=True):
-    """To `partner`, who is heard as `number`. `offers`: we make the offer. `audible`: whether the room lets them be heard."""
+    """To `partner`, heard as `number`. `offers`: we make the offer. `audible`: whether the room lets them be heard."""
 
     partner: UserId
     name: str
@@ -69,5 +71,24 @@ def given_up_after(given_up: Mapping[int, str], room: Room | None, me: UserId) -
     here = {person.number for user, person in room.participants.items() if user != me}
     kept = {number: reason for number, reason in given_up.items() if number in here}
     if len(here) > 1:
-        kept = {number: kept.get(number, "somebody else was here too") for number in here}
+        kept = dict.fromkeys(here, "somebody else was here too")
     return given_up if kept == given_up else kept
+
+
+def who_speaks(levels: Mapping[UserId, float]) -> tuple[frozenset[UserId], UserId | None]:
+    """Return who speaks, by their `levels` in dBFS, and who of them is loudest: where no server listens, we do."""
+    speaking = frozenset(user for user, level in levels.items() if level > SPEAKING_DBFS)
+    return speaking, max(speaking, key=lambda user: levels[user], default=None)
+
+
+def failure_words(failure: Failure, name: str) -> str:
+    """Return why sound does not go straight to `name`, as they say."""
+    match failure:
+        case Failure.NO_WAY:
+            return f"no direct way to {name} was found"
+        case Failure.LOST:
+            return f"the direct way to {name} was lost"
+        case Failure.UNREADABLE:
+            return f"{name}'s program and ours do not understand each other"
+        case Failure.UNWILLING:
+            return f"{name}'s side goes through the server"

@@ -16,6 +16,7 @@ from greenroom.state.call_settings import JOINED_WITHOUT_SETTINGS, CallSettings
 from greenroom.state.focus import ALL, Hearing, Share
 from greenroom.state.idle import Idle
 from greenroom.state.layout import CallView
+from greenroom.state.path import MediaPath
 from greenroom.state.recent import Happening
 from greenroom.state.statistics import CallStatistics, LineQuality
 
@@ -78,7 +79,7 @@ class Notice(msgspec.Struct, frozen=True):
 class CallState(msgspec.Struct, frozen=True):
     """One immutable picture of a call. `room` is the replica's; None until the first snapshot.
 
-    `audio` is what our sound is made of, None before we are in.
+    `audio` is what our sound is made of, None before we are in. `path` says which way it goes, and why.
     `settings` are those the session was started with, `view` how I look at it, `idle` how near it is to ending by itself.
     `share` is what this call is given of microphone and loudspeaker, `hearing` what becomes of it for our ears.
     `recent` is what happened lately around who may speak and does, oldest first.
@@ -93,6 +94,7 @@ class CallState(msgspec.Struct, frozen=True):
     microphone: Microphone = Microphone()
     suspended: bool = False
     media: MediaPhase = MediaPhase.NONE
+    path: MediaPath = MediaPath()
     levels: Mapping[UserId, float] = {}
     level_history: Mapping[UserId, tuple[float, ...]] = {}
     speaking: frozenset[UserId] = frozenset()

@@ -16,6 +16,10 @@ class Way(StrEnum):
     FORWARDED = "forwarded"
 
 
+STRAIGHT = frozenset({Way.DIRECT, Way.RELAYED})
+"""Ways past the server."""
+
+
 class MediaPath(msgspec.Struct, frozen=True):
     """`reason` says in words why it is this way and no better one; empty where there is nothing to explain."""
 
