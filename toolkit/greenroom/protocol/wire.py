@@ -23,6 +23,7 @@ from greenroom.protocol.ice import IceServers, QueryIceServers
 from greenroom.protocol.ids import Cid, OpId, Role, UserId
 from greenroom.protocol.peers import PeerSignal
 from greenroom.protocol.permissions import Capability
+from greenroom.protocol.records import HistoryPage, QueryHistory, RecordCall
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
 from greenroom.protocol.ringing import MissedCall, Ring, Scalar
@@ -162,6 +163,8 @@ Question = (
     | QueryUrls
     | RevokeUrl
     | QueryIceServers
+    | QueryHistory
+    | RecordCall
 )
 
 
@@ -216,7 +219,16 @@ class Token(msgspec.Struct, frozen=True, tag_field="answer", tag="token"):
 
 
 AnswerBody = (
-    RoomsPage | RoomView | PeoplePage | MessagesPage | CallTypes | Token | SignedUrl | UrlsPage | IceServers
+    RoomsPage
+    | RoomView
+    | PeoplePage
+    | MessagesPage
+    | CallTypes
+    | Token
+    | SignedUrl
+    | UrlsPage
+    | IceServers
+    | HistoryPage
 )
 
 

@@ -50,6 +50,7 @@ from greenroom.server.operations import MAX_OP_CHARACTERS, REMEMBERED_SECONDS, O
 from greenroom.server.options import ServeOptions
 from greenroom.server.peers import Peers
 from greenroom.server.people import Line, People, Person
+from greenroom.server.records import Records
 from greenroom.server.ringing import Ringing
 from greenroom.server.room import HostedRoom
 from greenroom.server.sound import Sound
@@ -94,6 +95,7 @@ class House:
         self.ice = ice_desk(options.stun, options.turn, options.turn_secret_file, options.turn_seconds)
         self.media_events = MediaEvents(self)
         self.ringing = Ringing(self)
+        self.records = Records(self)
         self.draining = False
         self._engine = engine
         self._rooms: dict[Cid, HostedRoom] = {}
@@ -118,6 +120,7 @@ class House:
             self.call_types[kind.name] = kind
         done = await self.repository.operations(now - REMEMBERED_SECONDS)
         self._operations = Operations(((user, op) for user, op, _ in done), time.monotonic())
+        await self.records.open(now)
         self.writer.start()
         if self._engine is not None:
             self._engine.on_event = self.media_events.happened
@@ -134,6 +137,7 @@ class House:
         await self.ringing.close()
         await asyncio.gather(*(room.settled() for room in self._rooms.values()), return_exceptions=True)
         await self.sound.close()
+        self.records.close()
         await self.writer.close()
         await self.repository.close()
 
@@ -344,6 +348,7 @@ class House:
             journal.append(Change("rooms", {"cid": cid}, {"active_at": now}))
             self.writer.journal(*journal)
         self.lobby.changed(cid, before, room.committed)
+        self.records.room_changed(cid, room.committed, proposals)
         self.ringing.present(cid, room.committed)
 
     def _follow_up(self, cid: Cid, event: Event) -> None:
@@ -369,6 +374,7 @@ class House:
                     del self._rooms[cid]
                     self._used_at.pop(cid, None)
             self.lobby.flush(now)
+            self.records.tick(now, any(not room.idle for room in self._rooms.values()))
 
 
 def _without_absent(room: Room) -> tuple[Event, ...]:

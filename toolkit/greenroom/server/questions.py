@@ -14,6 +14,7 @@ from greenroom.protocol.ice import QueryIceServers
 from greenroom.protocol.ids import ADMIN, ANONYMOUS, GUEST, Cid, MessageId, Role, UserId, is_cid
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.publish import project, view_for
+from greenroom.protocol.records import QueryHistory, RecordCall
 from greenroom.protocol.refusals import Reason, Refusal
 from greenroom.protocol.room import Room, capabilities
 from greenroom.protocol.text import safe_text
@@ -77,6 +78,8 @@ async def answer(house: House, person: Person, question: Question) -> AnswerBody
                 return _mint_call_token(house, person, question)
             case MakeUrl() | QueryUrls() | RevokeUrl():
                 return await house.call_urls.answer(person, question)
+            case QueryHistory() | RecordCall():
+                return await house.records.answer(person, question)
             case QueryIceServers():
                 return house.ice.answer(person)
     except StorageFailed:

@@ -14,6 +14,7 @@ from greenroom.protocol.wire import RoomFilter
 
 if TYPE_CHECKING:
     from greenroom.storage.call_urls import StoredUrls
+    from greenroom.storage.records import StoredRecords
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -71,6 +72,7 @@ class Repository(Protocol):
     """Where a server keeps what must survive it. Every method raises `StorageFailed` when the store cannot answer."""
 
     call_urls: StoredUrls
+    records: StoredRecords
 
     async def open(self) -> None:
         """Connect, and bring the tables to this version. Raises `StorageFailed` when they are of a newer one."""

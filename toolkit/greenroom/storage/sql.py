@@ -30,6 +30,7 @@ from greenroom.storage import schema
 from greenroom.storage.base import Add, Change, Drop, Put, RowChange, StoredSession
 from greenroom.storage.call_urls import StoredUrls
 from greenroom.storage.migrate import migrate
+from greenroom.storage.records import StoredRecords, resolve_open
 
 BUSY_SECONDS = 5.0
 logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it writes down what people said
@@ -76,6 +77,7 @@ class SqlRepository:
         self._url = async_url(url)
         self._engine: AsyncEngine | None = None
         self.call_urls = StoredUrls(self._connected)
+        self.records = StoredRecords(self._connected)
 
     @property
     def _is_sqlite(self) -> bool:
@@ -122,10 +124,13 @@ class SqlRepository:
                 .values(expires_at=now + grace_seconds)
             )
             await connection.execute(sa.delete(sessions).where(sessions.c.expires_at < now))
+            alive_at = await resolve_open(connection, now)
+            until = now if alive_at is None else alive_at
+            here = participations.c.joined_at
             await connection.execute(
                 sa.update(participations)
                 .where(participations.c.left_at.is_(None))
-                .values(left_at=now, reason="restart")
+                .values(left_at=sa.case((here > until, here), else_=until), reason="restart")
             )
             await connection.commit()
         return begun
