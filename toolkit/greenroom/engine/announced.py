@@ -9,11 +9,20 @@ from greenroom.errors import GreenroomError, Refused
 
 
 class Announced:
-    """`wanted` is what the room should believe now, `send` tells it. Belongs to the engine's loop."""
+    """`wanted` is what the room should believe now, `send` tells it, no sooner than `after_seconds`.
 
-    def __init__(self, wanted: Callable[[], bool], send: Callable[[bool], Awaitable[None]]) -> None:
+    Belongs to the engine's loop.
+    """
+
+    def __init__(
+        self,
+        wanted: Callable[[], bool],
+        send: Callable[[bool], Awaitable[None]],
+        after_seconds: Callable[[bool], float] = lambda _wanted: 0.0,
+    ) -> None:
         self._wanted = wanted
         self._send = send
+        self._after_seconds = after_seconds
         self._lock = asyncio.Lock()
         self._told: bool | None = None
         self._refused: GreenroomError | None = None
@@ -39,8 +48,12 @@ class Announced:
                 return
             self._told, self._refused = wanted, None
             try:
+                await asyncio.sleep(self._after_seconds(wanted))
                 await self._send(wanted)
             except Refused as error:
                 if self._told == wanted:
                     self._refused = error
+                raise
+            except asyncio.CancelledError:
+                self.forget()
                 raise

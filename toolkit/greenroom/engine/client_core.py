@@ -72,6 +72,7 @@ LEAVE_SECONDS = 3.0
 log = logging.getLogger(__name__)
 _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
+_FADE_OUT_SECONDS = 0.04  # a block that is being sent, and one that fades
 
 
 class ClientCore:
@@ -216,6 +217,7 @@ class ClientCore:
             CallAudio(audio, preferred),
             opening.life,
             brings_sound=opening.source is not None,
+            fade_out_seconds=_FADE_OUT_SECONDS if self._paced else 0.0,
         )
         self.memberships.pop(cid, None)
         self.memberships[cid] = membership

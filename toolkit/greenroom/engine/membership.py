@@ -102,6 +102,7 @@ class Membership:
         audio: CallAudio | None = None,
         life: SessionLife | None = None,
         brings_sound: bool = False,
+        fade_out_seconds: float = 0.0,
     ) -> None:
         self.cid = cid
         self.life = life or SessionLife(cid)
@@ -127,6 +128,8 @@ class Membership:
         self._suspension = Announced(
             lambda: _elsewhere(self.state.value.share),
             lambda suspended: session.do(cid, SetSuspended(suspended)),
+            # what is told closes our line: first the end of what we say goes out
+            lambda suspended: fade_out_seconds if suspended and self.state.value.microphone.wish else 0.0,
         )
         self._muted_speech = MutedSpeech()
         self._missing_after: tuple[int, int] | None = None

@@ -92,7 +92,7 @@ def focus_words(before: Focus, after: Focus) -> tuple[tuple[Cid | None, str], ..
             continue
         if was is None and share.microphone and len(new.shares) == 1:
             continue  # the only call has everything: nothing to tell
-        lines.append((cid, share.why or f"call {cid} has the microphone"))
+        lines.append((cid, share.why or "this call has the microphone now"))
     return tuple(lines)
 
 

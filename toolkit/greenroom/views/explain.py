@@ -72,7 +72,11 @@ def explain(client: ClientState, cid: Cid | None, question: str, clock: Clock) -
 
 
 def explain_call(client: ClientState, call: CallState, clock: Clock) -> str:
-    """Return what a call has of microphone and loudspeaker, and why, each in a sentence."""
+    """Return what a call has of microphone and loudspeaker, and why, in a sentence or two."""
+    if call.share.suspended and call.phase is not CallPhase.LEFT:
+        words = _since(call.share.why, call.share.since, clock)
+        closed = "" if call.microphone.wish else f"; your microphone is {call.microphone.reason}"
+        return f"You hear nothing of {call.cid}, and nobody there hears you: {words}{closed}."
     return f"{_why_i_hear(client, call, clock)} {_why_heard(call, clock)}"
 
 
