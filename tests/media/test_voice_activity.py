@@ -18,6 +18,7 @@ from greenroom.media.voice_activity import (
     VoiceActivity,
     VoiceDetector,
     WebrtcDetector,
+    _silero,
     new_detector,
 )
 from greenroom.media.voices import sound_of, voices
@@ -91,6 +92,7 @@ def test_steady_noise_is_no_voice(detector: type[WebrtcDetector | EnergyDetector
 
 
 def test_the_next_best_detector_takes_over_where_one_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    _silero.cache_clear()
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     assert new_detector().name == "webrtc"
     monkeypatch.setitem(sys.modules, "webrtcvad", None)

@@ -104,9 +104,14 @@ class CallAudio:
             raise Misuse(f"{', '.join(stuck)} cannot change while the call uses sound; leave and join again")
         self._wish, self.effective = wish, self._as_it_acts(effective)
 
-    def acts(self, acting: Acting, route_reason: str) -> None:
-        """Take what became of the wishes about the microphone's processing and the route of the output."""
-        self.effective = replace(self.effective, acting=acting, route_reason=route_reason)
+    def acts(self, acting: Acting) -> None:
+        """Take what became of the wishes about the microphone's processing."""
+        if acting != self.effective.acting:
+            self.effective = replace(self.effective, acting=acting)
+
+    def routed(self, reason: str) -> None:
+        """Take why the wish for a route of the output has no effect; "" where it has."""
+        self.effective = replace(self.effective, route_reason=reason)
 
     def lost(self, p90_fraction: float) -> None:
         """Take a report of what our listeners lose, 0.0 to 1.0."""

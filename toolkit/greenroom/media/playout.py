@@ -40,6 +40,7 @@ class Playout:
         self._people: dict[str, Mixer[int]] = {}
         self._master: Mixer[str] = Mixer(sink.channels)
         self._taps: list[Tap] = []
+        self._mixed_taps: list[Callable[[Block], None]] = []
         self._fade_in_sink = False
         self._leaving_sink: AudioSink | None = None
 
@@ -105,6 +106,16 @@ class Playout:
 
         return stop
 
+    def tap_mixed(self, heard: Callable[[Block], None]) -> Callable[[], None]:
+        """Call `heard(block)` for everything that is written to the sink, as it is; return how to stop that."""
+        self._mixed_taps.append(heard)
+
+        def stop() -> None:
+            if heard in self._mixed_taps:
+                self._mixed_taps.remove(heard)
+
+        return stop
+
     def step(self, frames: int = FRAME) -> Block:
         """Pull, mix and write the next `frames`; return what was written."""
         mixed_calls: dict[str, Block] = {}
@@ -119,6 +130,8 @@ class Playout:
             self._master.forget(call_id)
         self._leaving.clear()
         self._write(mixed)
+        for heard in tuple(self._mixed_taps):
+            heard(mixed)
         return mixed
 
     async def run(self) -> None:

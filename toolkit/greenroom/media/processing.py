@@ -34,15 +34,14 @@ def webrtc_installed() -> bool:
         return False
 
 
-def prepare(acting: Acting) -> None:
-    """Load what `acting` needs, which takes a tenth of a second the first time: call it beside the loop, then make one.
+def prepare() -> None:
+    """Load the extra, which takes a tenth of a second the first time: call it beside a loop, then make a processor.
 
     Never raises: `new_processor` says what is wrong.
     """
-    if acting.by == "webrtc":
-        from greenroom.media.processing_webrtc import load
+    from greenroom.media.processing_webrtc import load
 
-        load()
+    load()
 
 
 def new_processor(acting: Acting, channels: int) -> Processor | None:
