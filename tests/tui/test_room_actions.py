@@ -31,7 +31,6 @@ from greenroom.protocol.requests import (
     NextHand,
     PostMessage,
     RaiseHand,
-    Request,
     Revoke,
     SetMicrophone,
     SetRole,
@@ -40,8 +39,11 @@ from greenroom.protocol.requests import (
     UpdateRoom,
     WithdrawHand,
 )
-from greenroom.protocol.wire import Reaction, Signal, Typing
-from greenroom.views.actions import ACTIONS, BY_ID, label_of
+from greenroom.protocol.wire import Reaction, Typing
+from greenroom.state.idle import Idle, IdlePhase
+from greenroom.state.layout import Layout
+from greenroom.state.own_requests import Pin, SetLayout, SetPictureInPicture, Stay
+from greenroom.views.actions import ACTIONS, BY_ID, Asked, label_of
 from greenroom_tui.screens.room import RoomScreen
 from greenroom_tui.widgets.people import Audience, Hands
 from greenroom_tui.widgets.stage import Stage
@@ -55,7 +57,7 @@ class Case(msgspec.Struct, frozen=True):
     """`before` brings the room and the selection to where the action makes sense; `after` answers what it asks."""
 
     action: str
-    asks: Request | Signal
+    asks: Asked
     me: Any = HANA
     others: Callable[[World], None] = lambda world: None
     before: Step | None = None
@@ -94,6 +96,10 @@ def blocked(world: World) -> None:
     world.act(HANA, BlockUser(DEE.user))
 
 
+def asked_to_stay(world: World) -> None:
+    world.change(idle=Idle(IdlePhase.PROMPTING, 0.0, 1.0, 9e9))
+
+
 yes = pressing("y")
 CASES = [
     Case("microphone", SetMicrophone(False)),
@@ -125,6 +131,10 @@ CASES = [
     Case("message", PostMessage("hi all"), after=writing("hi all")),
     Case("edit_message", EditMessage(MessageId("m15"), "never"), after=writing("never")),
     Case("delete_message", DeleteMessage(MessageId("m15")), after=yes),
+    Case("stay", Stay(), others=asked_to_stay),
+    Case("layout", SetLayout(Layout.TILE)),
+    Case("pin", Pin(ANN.user), before=choosing(Stage, ANN)),
+    Case("small", SetPictureInPicture(True)),
 ]
 
 

@@ -27,7 +27,7 @@ from greenroom.protocol.requests import (
     SetMicrophone,
 )
 from greenroom.protocol.room import LeaveReason, Room
-from greenroom.protocol.wire import Reaction, RoomPreview, Signal
+from greenroom.protocol.wire import Reaction, RoomPreview
 from greenroom.state.call import (
     CallPhase,
     CallState,
@@ -37,6 +37,7 @@ from greenroom.state.call import (
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
 from greenroom.state.microphone import effective_microphone
 from greenroom.state.statistics import CallStatistics
+from greenroom.views.actions import Asked
 from greenroom.views.log import event_words, notice_words
 
 CID = Cid("audio_room:standup")
@@ -66,7 +67,7 @@ class World:
             ClientState(me.user, me.name, server="127.0.0.1:8440", connection=ConnectionPhase.ONLINE)
         )
         self.hubs: dict[Cid, RoomHub] = {}
-        self.asked: list[Request | Signal] = []
+        self.asked: list[Asked] = []
         self.left: list[Cid] = []
         self._numbers = itertools.count(1)
 
@@ -191,7 +192,7 @@ class Handle:
         self._world = world
         self._cid = cid
 
-    async def perform(self, request: Request | Signal) -> None:
+    async def perform(self, request: Asked) -> None:
         self._world.asked.append(request)
         if isinstance(request, Request):
             refusal = self._world._do(self._cid, self._world.me, request)

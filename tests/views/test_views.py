@@ -132,9 +132,9 @@ def test_an_action_makes_the_request_the_room_accepts() -> None:
     host = call_of(HANA, (ANN, RaiseHand()), (HANA, BlockUser(UserId("mallory"))))
     for action in available_actions(host, ANN.user):
         request = action.build(host, Chosen(user=ANN.user, text="words"))
-        if request is None or action.id in ("react", "unblock"):
+        if not isinstance(request, Request) or action.id == "unblock":
             continue
-        assert not isinstance(decide(host.room, CID, HANA, request, 50.0), Refusal), action.id  # type: ignore[arg-type]  # signals were left out
+        assert not isinstance(decide(host.room, CID, HANA, request, 50.0), Refusal), action.id
 
 
 def test_a_switch_is_named_after_what_it_would_do() -> None:

@@ -14,10 +14,9 @@ from textual.screen import Screen
 
 from greenroom.errors import GreenroomError
 from greenroom.protocol.ids import Cid
-from greenroom.protocol.requests import Leave, Request
-from greenroom.protocol.wire import Signal
 from greenroom.state.call import CallPhase
 from greenroom.state.engine import ClientState
+from greenroom.views.actions import Asked
 from greenroom_tui.commands import Commands
 from greenroom_tui.engine import Engine
 from greenroom_tui.screens.base import RoomsideScreen
@@ -99,7 +98,7 @@ class DashboardApp(App[None]):
 
     # ---- requests flow out
 
-    def perform(self, cid: Cid, request: Request | Signal) -> None:
+    def perform(self, cid: Cid, request: Asked) -> None:
         """Ask the engine; a refusal becomes a notice."""
         self.run_worker(self._perform(cid, request), exit_on_error=False)
 
@@ -163,13 +162,13 @@ class DashboardApp(App[None]):
                 await self._join(cid, create=False, title="")
         await self._ask(self._engine.watch_rooms())
 
-    async def _perform(self, cid: Cid, request: Request | Signal) -> None:
+    async def _perform(self, cid: Cid, request: Asked) -> None:
         try:
             call = self._engine.call(cid)
         except (GreenroomError, KeyError):
             self.say("you are not in this room", "warning")
             return
-        await self._ask(call.leave() if isinstance(request, Leave) else call.perform(request))
+        await self._ask(call.perform(request))
 
     async def _join(self, cid: Cid, create: bool, title: str) -> None:
         self.say(f"entering {cid}…")

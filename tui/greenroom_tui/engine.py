@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from greenroom.protocol.ids import Cid
-from greenroom.protocol.requests import Request
-from greenroom.protocol.wire import Signal
 from greenroom.state.engine import ClientState
+from greenroom.views.actions import Asked
 
 
 class Mirrored(Protocol):
@@ -20,7 +19,7 @@ class Mirrored(Protocol):
 class CallHandle(Protocol):
     """Our side of one room. Both methods raise `greenroom.errors.GreenroomError` when the answer is no."""
 
-    async def perform(self, request: Request | Signal) -> None: ...
+    async def perform(self, request: Asked) -> None: ...
 
     async def leave(self) -> None: ...
 

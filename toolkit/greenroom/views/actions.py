@@ -42,6 +42,13 @@ from greenroom.protocol.requests import (
 from greenroom.protocol.room import Room, may
 from greenroom.protocol.wire import Reaction, Signal
 from greenroom.state.call import CallPhase, CallState
+from greenroom.state.focus import HandOff
+from greenroom.state.idle import IdlePhase
+from greenroom.state.layout import next_layout
+from greenroom.state.own_requests import OwnRequest, Pin, SetLayout, SetPictureInPicture, Stay, Unpin
+
+Asked = Request | Signal | HandOff | OwnRequest
+"""What an action makes: for the room, beside its log, or for our own engine."""
 
 SPEAK = frozenset({Capability.SEND_AUDIO})
 C = Capability
@@ -67,6 +74,7 @@ class Group(StrEnum):
     MODERATION = "moderation"
     ROOM = "room"
     CHAT = "chat"
+    VIEW = "how it looks to me"
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -81,8 +89,8 @@ class Action(msgspec.Struct, frozen=True):
     """One row of the table.
 
     `key` is one character. `available(call, user)` tells whether it makes sense
-    now, with `user` the selected person for those that are about one. `build` makes the request, or the signal that
-    travels beside the event log; None when what was chosen is not enough.
+    now, with `user` the selected person for those that are about one. `build` makes what is asked for; None when what was
+    chosen is not enough.
     """
 
     id: str
@@ -91,7 +99,7 @@ class Action(msgspec.Struct, frozen=True):
     help: str
     group: Group
     available: Callable[[CallState, UserId | None], bool]
-    build: Callable[[CallState, Chosen], Request | Signal | None]
+    build: Callable[[CallState, Chosen], Asked | None]
     target: Target = Target.NOTHING
     confirm: bool = False
 
@@ -161,8 +169,19 @@ def _queue_policy(call: CallState, _chosen: Chosen) -> Request | None:
     return UpdateRoom(hand_policy=policies[(now + 1) % len(policies)])
 
 
-def _about(make: Callable[[UserId], Request]) -> Callable[[CallState, Chosen], Request | Signal | None]:
+def _about(make: Callable[[UserId], Request]) -> Callable[[CallState, Chosen], Asked | None]:
     return lambda _call, chosen: None if chosen.user is None else make(chosen.user)
+
+
+def _pin(call: CallState, chosen: Chosen) -> Asked | None:
+    if chosen.user is None:
+        return None
+    return Unpin(chosen.user) if chosen.user in call.view.pins else Pin(chosen.user)
+
+
+def _can_pin(call: CallState, user: UserId | None) -> bool:
+    room = _in(call)
+    return room is not None and user is not None and (user in call.view.pins or _speaks(room, user))
 
 
 def _can_raise(call: CallState, _user: UserId | None) -> bool:
@@ -454,6 +473,43 @@ ACTIONS: tuple[Action, ...] = (
         Target.MESSAGE,
         confirm=True,
     ),
+    Action(
+        "stay",
+        "S",
+        "Stay",
+        "Say that I am still here, before an unused session ends by itself",
+        Group.VIEW,
+        lambda call, _user: call.idle.phase is IdlePhase.PROMPTING,
+        lambda _call, _chosen: Stay(),
+    ),
+    Action(
+        "layout",
+        "V",
+        "Layout",
+        "Arrange the stage: tiles, spotlight, sidebar, list",
+        Group.VIEW,
+        lambda call, _user: _in(call) is not None,
+        lambda call, _chosen: SetLayout(next_layout(call.view.layout)),
+    ),
+    Action(
+        "pin",
+        "p",
+        "Pin",
+        "Keep the selected speaker first, for me alone, or no longer",
+        Group.VIEW,
+        _can_pin,
+        _pin,
+        Target.PERSON,
+    ),
+    Action(
+        "small",
+        "P",
+        "Small view",
+        "Show the call small, with who speaks, or whole again",
+        Group.VIEW,
+        lambda call, _user: _in(call) is not None,
+        lambda call, _chosen: SetPictureInPicture(not call.view.picture_in_picture),
+    ),
 )
 
 REACTIONS = ("👍", "❤️", "👏", "😂", "🎉", "🤔")
@@ -471,6 +527,10 @@ def label_of(action: Action, call: CallState) -> str:
             return "Raise hand" if call.hand_position is None else "Lower hand"
         case "live":
             return "Go backstage" if call.room is not None and call.room.live else "Go live"
+        case "layout":
+            return f"Layout: {next_layout(call.view.layout)}"
+        case "small":
+            return "Whole view" if call.view.picture_in_picture else "Small view"
         case _:
             return action.label
 

@@ -14,6 +14,8 @@ from greenroom.protocol.room import Participant, Room, may
 from greenroom.state.call import CallState
 from greenroom.state.call_settings import CallMode
 from greenroom.state.layout import Layout
+from greenroom.views.stage import SpeakerRow, stage_rows
+from greenroom.views.words import count
 
 _STAGE_ROLES: tuple[Role, ...] = (ADMIN, HOST, SPEAKER)
 
@@ -77,6 +79,23 @@ def sort_people(people: Sequence[Person], preset: Preset) -> tuple[Person, ...]:
         return next((answer for by in comparators if (answer := by(one, other)) != 0), 0)
 
     return tuple(sorted(people, key=cmp_to_key(compare)))
+
+
+def arranged_rows(call: CallState) -> tuple[SpeakerRow, ...]:
+    """Return the rows of the stage as a list shows them: in the order of the layout, where the session has one of ours."""
+    rows = {row.user: row for row in stage_rows(call)}
+    if not call.settings.default_layout:
+        return tuple(rows.values())
+    return tuple(rows[user] for user in arrange(call).everybody if user in rows)
+
+
+def stage_words(call: CallState) -> str:
+    """Return how many are on the stage and, beyond a plain list, in which layout: `3 people · spotlight`."""
+    people = len(people_on_stage(call))
+    if call.view.picture_in_picture:
+        return f"{min(people, 1)} of {count(people, 'person', 'people')} · small view"
+    layout = "" if call.view.layout is Layout.LIST else f" · {call.view.layout}"
+    return f"{count(people, 'person', 'people')}{layout}"
 
 
 def arrange(call: CallState, visible: Collection[UserId] = (), preset: Preset | None = None) -> Arrangement:

@@ -12,18 +12,20 @@ from textual.containers import Horizontal, Vertical
 from textual.widgets import Input
 
 from greenroom.protocol.ids import Cid, UserId
-from greenroom.protocol.requests import PostMessage, Request
+from greenroom.protocol.requests import PostMessage
 from greenroom.protocol.room import Room
-from greenroom.protocol.wire import Signal, Typing
+from greenroom.protocol.wire import Typing
 from greenroom.state.call import CallPhase, CallState
 from greenroom.state.engine import ClientState
 from greenroom.views.actions import ACTIONS, Action, Chosen, Target, label_of
 from greenroom.views.chat import chat_rows
 from greenroom.views.hands import audience_words, hand_rows, listener_rows, queue_words
+from greenroom.views.idle import idle_words
+from greenroom.views.layouts import arranged_rows, stage_words
 from greenroom.views.log import name_of
-from greenroom.views.stage import stage_rows
+from greenroom.views.session import has_button
 from greenroom.views.status import microphone_words, statistics_line, status_words, title_words
-from greenroom.views.words import count, enumerate_names
+from greenroom.views.words import enumerate_names
 from greenroom_tui.cells import Cell, Line, clean
 from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.screens.choosing import Choosing
@@ -38,7 +40,7 @@ from greenroom_tui.widgets.stage import Stage
 SHORT = 22
 TYPING_SECONDS = 3.0
 # What stands at the foot first; the rest follows in the order of the table.
-_FIRST = ("accept", "decline", "microphone", "hand", "next", "grant", "deny", "message", "react")
+_FIRST = ("stay", "accept", "decline", "microphone", "hand", "next", "grant", "deny", "message", "react")
 _LAST = ("leave",)
 
 
@@ -153,14 +155,14 @@ class RoomScreen(RoomsideScreen):
                 Cell(" ● " if is_open else " × ", "good" if is_open else "dim"),
                 Cell(clean(microphone_words(call), 200), "plain" if is_open else "dim"),
             ),
-            self.notice_line(now) or picked,
+            _idle_line(call, now) or self.notice_line(now) or picked,
         )
         self.query_one("#numbers", Bar).show((Cell(f" {clean(statistics_line(call), 118)}", "dim"),))
 
     def _show_stage(self, call: CallState) -> None:
-        rows = stage_rows(call)
+        rows = arranged_rows(call)
         stage = self.query_one(Stage)
-        stage.head(f"Stage · {count(len(rows), 'person', 'people')}")
+        stage.head(f"Stage · {stage_words(call)}")
         stage.show(rows)
         self._height(stage, len(rows), 2, max(3, (self.size.height - 6) * 2 // 5))
 
@@ -187,7 +189,8 @@ class RoomScreen(RoomsideScreen):
                 return _FIRST.index(action.id)
             return 200 if action.id in _LAST else 100
 
-        actions = sorted(filter(self.possible, ACTIONS), key=place)
+        shown = (action for action in ACTIONS if self.possible(action) and has_button(action, call))
+        actions = sorted(shown, key=place)
         rows = tuple(KeyRow(action.key, label_of(action, call)) for action in actions)
         always = (*(s for s in ROOM if s.key == "Q"), *(s for s in EVERYWHERE if s.key in "?q"))
         self.query_one(Keys).show(rows, tuple(KeyRow(shortcut.key, shortcut.label) for shortcut in always))
@@ -264,7 +267,7 @@ class RoomScreen(RoomsideScreen):
         """Make the request of `action` from the newest state and send it."""
         if self._call is None:
             return
-        request: Request | Signal | None = action.build(self._call, chosen)
+        request = action.build(self._call, chosen)
         if request is not None:
             self.dashboard.perform(self.cid, request)
 
@@ -305,3 +308,8 @@ class RoomScreen(RoomsideScreen):
 
     def action_share(self) -> None:
         self.dashboard.share(self.cid)
+
+
+def _idle_line(call: CallState, now: float) -> Line:
+    words = idle_words(call, now)
+    return (Cell("! ", "warn"), Cell(clean(words, 90), "warn"), Cell(" ")) if words else ()
