@@ -44,14 +44,14 @@ class Place:
             "GREENROOM_NAME": name,
         }
 
-    def run(self, *arguments: str, name: str = "Ada", timeout_seconds: float = 40.0) -> Ran:
+    def run(self, *arguments: str, name: str = "Ada", typed: str = "", timeout_seconds: float = 40.0) -> Ran:
         done = subprocess.run(
             [*COMMAND, *arguments],
             env=self.environment(name),
             capture_output=True,
             text=True,
             timeout=timeout_seconds,
-            stdin=subprocess.DEVNULL,
+            input=typed,
             check=False,
         )
         return Ran(done.returncode, done.stdout, done.stderr)

@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.cli import bench, netsim, operate, people, sound, urls
+from greenroom.cli import bench, dashboard, demo, netsim, operate, people, sound, urls
 from greenroom.cli.output import Exit, exit_code, say_error
 from greenroom.errors import GreenroomError
 
@@ -21,8 +21,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.command()(people.demo)
-app.command()(people.dash)
+app.command()(demo.demo)
+app.command()(dashboard.dash)
 app.command()(people.join)
 app.command()(people.rooms)
 app.command()(people.hands)
@@ -51,7 +51,7 @@ def greenroom(
         print(version_of("greenroom"))
         raise typer.Exit
     if context.invoked_subcommand is None:
-        people.start()
+        dashboard.start()
 
 
 def run() -> NoReturn:

@@ -1,4 +1,4 @@
-"""Commands of people in rooms: demo, dash, join, rooms, hands, and what `greenroom` alone does."""
+"""Commands of people in rooms without a dashboard: join, rooms, hands."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import contextlib
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,7 +18,7 @@ from greenroom.cli import access
 from greenroom.cli.config import Config, Origin, Resolved, resolve
 from greenroom.cli.output import Exit, say, say_error, say_json, table
 from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
-from greenroom.errors import GreenroomError, Malformed, Refused, Unreachable
+from greenroom.errors import GreenroomError, Malformed
 from greenroom.policies.audio_config import AudioConfiguration, profile_named
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
@@ -35,92 +35,6 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 ServerOption = Annotated[str | None, typer.Option("--server", help="Address of the server.")]
 NameOption = Annotated[str | None, typer.Option("--name", help="What others see.")]
 RoomArgument = Annotated[str, typer.Argument(metavar="ROOM", help="The room: an id, or type:id.")]
-
-
-def demo(
-    headless: Annotated[bool, typer.Option("--headless", help="No dashboard; say who was heard.")] = False,
-    seconds: Annotated[
-        float, typer.Option(min=1.0, max=86400.0, help="How long a headless demo lasts.")
-    ] = 30.0,
-    people: Annotated[int, typer.Option(min=3, max=15, help="How many simulated people.")] = 8,
-    seed: Annotated[int, typer.Option(help="Another seed, another evening.")] = 1,
-    screenshot: Annotated[
-        Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
-    ] = None,
-    input: InputOption = None,
-    output: OutputOption = None,
-    json: Json = False,
-) -> None:
-    """Start a server, a room and people who talk, and open the dashboard on it. Nothing is kept."""
-    from greenroom.lab.demo import DEMO_CID, Demo
-
-    resolved = resolve({"input": input, "output": output})
-    config = resolved.config
-    alone = headless or json or (screenshot is None and not sys.stdout.isatty())
-    if not json:
-        say_error(
-            "starting a server, a room and people … (for this machine only; everything is gone afterwards)"
-        )
-    with (
-        _ends_on_sigterm(),
-        Demo(people=people, seed=seed, host=config.name or "You", host_grants=alone) as running,
-    ):
-        if alone:
-            running.wait_ready()
-            if not json:
-                say(f"{DEMO_CID} is live with {running.people} people: {running.link}")
-            time.sleep(seconds)
-            report = running.finish()
-            if json:
-                say_json(report)
-                return
-            say(
-                f"spoke: {', '.join(report.speakers)}; concealed {report.concealed_ratio:.1%} of what was played"
-            )
-            for who, heard in report.heard.items():
-                say(f"{who} heard {', '.join(heard) or 'nobody'}")
-            return
-        config = replace(config, server=running.url, token=running.host_token)
-        _dashboard(replace(resolved, config=config), DEMO_CID, screenshot)
-
-
-def dash(
-    room: Annotated[str | None, typer.Argument(metavar="[ROOM]", help="A room to enter at once.")] = None,
-    server: ServerOption = None,
-    name: NameOption = None,
-    create: Annotated[
-        bool, typer.Option("--create", help="Make the room unless it is there; you host it.")
-    ] = False,
-    input: InputOption = None,
-    output: OutputOption = None,
-    screenshot: Annotated[
-        Path | None, typer.Option(help="Save a picture of the dashboard (SVG) and go.", dir_okay=False)
-    ] = None,
-) -> None:
-    """Open the dashboard on a server that runs."""
-    resolved = resolve({"server": server, "name": name, "input": input, "output": output})
-    cid = None if room is None else parse_cid(room)
-    if create and cid is None:
-        raise Malformed("--create needs the room to make: greenroom dash ROOM --create")
-    access.require_server(resolved.config)
-    _dashboard(resolved, cid, screenshot, create)
-
-
-def start() -> None:
-    """What `greenroom` alone does: the dashboard on the configured server, or an offer to start one."""
-    resolved = resolve()
-    config = resolved.config
-    if not sys.stdout.isatty() or not sys.stdin.isatty():
-        say("greenroom needs a terminal for its dashboard; greenroom --help lists every command")
-        return
-    try:
-        access.require_server(config)
-    except Unreachable:
-        say(f"No server answers at {config.server}.")
-        if typer.confirm("Start one here, for as long as the dashboard is open?", default=True):
-            _serve_and_dash(resolved)
-        return
-    _dashboard(resolved, None, None)
 
 
 def join(
@@ -337,61 +251,3 @@ def _ask(ask: Callable[[], Awaitable[None]], config: Config) -> None:
         asyncio.run(main())
     except GreenroomError as error:
         raise access.with_advice(error, config) from error
-
-
-def _serve_and_dash(resolved: Resolved) -> None:
-    from greenroom.hosting import start_server
-
-    config = resolved.config
-    with start_server(
-        host=config.host,
-        port=config.port,
-        data_dir=config.data,
-        database=config.database,
-        media_workers=config.media_workers,
-    ) as server:
-        _dashboard(replace(resolved, config=replace(config, server=server.url)), None, None)
-
-
-def _dashboard(resolved: Resolved, cid: Cid | None, screenshot: Path | None, create: bool = False) -> None:
-    from greenroom_tui.run import run_dashboard, screenshot_svg
-
-    config = resolved.config
-    with contextlib.ExitStack() as stack:
-        session = None if screenshot is not None else stack.enter_context(open_session(resolved))
-        if session is not None and Origin.OPTION in (resolved.origins["input"], resolved.origins["output"]):
-            expect_devices(session, resolved)
-        client = access.client(config, devices=session, several=True)
-        stack.callback(client.blocking.close)
-        try:
-            client.blocking.connect()
-            if create and cid is not None:
-                client.blocking.create(cid)
-            if screenshot is not None:
-                picture = screenshot_svg(client, cid, client.link)
-                screenshot.write_text(picture, encoding="utf-8")
-                say(f"saved {screenshot}")
-                return
-            if not sys.stdout.isatty():
-                raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
-            code = run_dashboard(client, cid, client.link)
-        except GreenroomError as error:
-            raise access.with_advice(error, config) from error
-        except OSError as error:
-            raise GreenroomError(f"cannot write {screenshot}: {error.strerror}") from None
-    if code:
-        raise typer.Exit(code)
-
-
-@contextlib.contextmanager
-def _ends_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end a demo as Ctrl-C does, so that its children end in order."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

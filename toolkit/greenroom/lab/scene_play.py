@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -181,13 +181,21 @@ class ScenePlayer:
     ) -> None:
         await self._close()
 
-    async def play(self, told: Callable[[Done], object] | None = None) -> SceneReport:
-        """Play to the end and return how it came out; `told` hears of every step."""
+    async def play(
+        self,
+        told: Callable[[Done], object] | None = None,
+        before: Callable[[int], Awaitable[object]] | None = None,
+    ) -> SceneReport:
+        """Play to the end and return how it came out; `told` hears of every step, `before` is awaited before each."""
         done: list[Done] = []
+        if before is not None:
+            await before(1)
         async for one in self.steps():
             done.append(one)
             if told is not None:
                 told(one)
+            if before is not None and one.number < len(self.scene.steps):
+                await before(one.number + 1)
         failed = tuple(check for one in done for check in one.checked if not check.holds)
         refused = tuple(f"step {one.number}: {one.refused}" for one in done if one.refused)
         return SceneReport(
@@ -398,14 +406,14 @@ class ScenePlayer:
         return pilot_hz(list(self.scene.people).index(who))
 
 
-def play_in_memory(scene: Scene) -> SceneReport:
-    """Play `scene` in memory, stepped, on an engine of its own, and return how it came out."""
+def play_in_memory(scene: Scene, told: Callable[[Done], object] | None = None) -> SceneReport:
+    """Play `scene` in memory, stepped, on an engine of its own, and return how it came out; `told` hears of every step."""
 
     engine = EngineThread("greenroom-scene")
 
     async def play() -> SceneReport:
         async with ScenePlayer.in_memory(scene, engine) as player:
-            return await player.play()
+            return await player.play(told)
 
     engine.acquire()
     try:
