@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.cli import bench, dashboard, demo, netsim, operate, people, sound, urls
+from greenroom.cli import bench, dashboard, demo, history, netsim, operate, people, sound, urls
 from greenroom.cli.output import Exit, exit_code, say_error
 from greenroom.errors import GreenroomError
 
@@ -26,6 +26,7 @@ app.command()(dashboard.dash)
 app.command()(people.join)
 app.command()(people.rooms)
 app.command()(people.hands)
+app.command()(history.history)
 app.command()(sound.devices)
 app.command()(operate.serve)
 app.command()(operate.token)
