@@ -76,9 +76,21 @@ def serve(
     turn_seconds: Annotated[
         float, typer.Option(min=60.0, max=86400.0, help="How long TURN credentials are good for.")
     ] = TURN_SECONDS,
+    push_command: Annotated[
+        str | None,
+        typer.Option(
+            help="A command run when it rings for somebody who is not connected; JSON on its input."
+        ),
+    ] = None,
+    push_webhook: Annotated[
+        str | None, typer.Option(help="An https address told the same, signed with --push-secret-file.")
+    ] = None,
+    push_secret_file: Annotated[
+        Path | None, typer.Option(help="The secret that signs webhooks, one line of 16 characters or more.")
+    ] = None,
 ) -> None:
     """Run the server: rooms, sound and the browser page. Ends on Ctrl-C or SIGTERM, after telling everybody."""
-    from greenroom.server.options import ServeOptions
+    from greenroom.server.options import ServeOptions, command_words
     from greenroom.server.serve import run
 
     config = resolve(
@@ -101,6 +113,9 @@ def serve(
             turn=tuple(turn or ()),
             turn_secret_file=str(turn_secret_file or ""),
             turn_seconds=turn_seconds,
+            push_command=command_words(push_command or ""),
+            push_webhook=push_webhook or "",
+            push_secret_file=str(push_secret_file or ""),
         )
     )
 

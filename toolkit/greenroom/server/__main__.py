@@ -8,7 +8,7 @@ import sys
 
 from greenroom.errors import GreenroomError
 from greenroom.protocol.ice import TURN_SECONDS
-from greenroom.server.options import DEFAULT_PORT, ServeOptions
+from greenroom.server.options import DEFAULT_PORT, ServeOptions, command_words
 from greenroom.server.serve import run
 
 
@@ -31,6 +31,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--turn", action="append", default=[], help="a TURN server, HOST:PORT")
     parser.add_argument("--turn-secret-file", default="")
     parser.add_argument("--turn-seconds", type=float, default=TURN_SECONDS)
+    parser.add_argument("--push-command", default="", help="a program told of rings and missed calls")
+    parser.add_argument("--push-webhook", default="", help="an address told of rings and missed calls")
+    parser.add_argument("--push-secret-file", default="")
     parser.add_argument("--grace-seconds", type=float, default=30.0)
     parser.add_argument("--resume-seconds", type=float, default=120.0)
     parser.add_argument("--json", action="store_true", help="say in JSON where it listens")
@@ -40,27 +43,30 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    options = ServeOptions(
-        host=given.host,
-        port=given.port,
-        database=given.database,
-        data_dir=given.data,
-        media_workers=given.media_workers,
-        media_announce=given.media_announce,
-        tls_certificate=given.tls_certificate,
-        tls_key=given.tls_key,
-        insecure=given.insecure,
-        open_guests=given.open_guests,
-        hosts=tuple(given.allow_host),
-        origins=tuple(given.allow_origin),
-        grace_seconds=given.grace_seconds,
-        resume_seconds=given.resume_seconds,
-        stun=tuple(given.stun),
-        turn=tuple(given.turn),
-        turn_secret_file=given.turn_secret_file,
-        turn_seconds=given.turn_seconds,
-    )
     try:
+        options = ServeOptions(
+            host=given.host,
+            port=given.port,
+            database=given.database,
+            data_dir=given.data,
+            media_workers=given.media_workers,
+            media_announce=given.media_announce,
+            tls_certificate=given.tls_certificate,
+            tls_key=given.tls_key,
+            insecure=given.insecure,
+            open_guests=given.open_guests,
+            hosts=tuple(given.allow_host),
+            origins=tuple(given.allow_origin),
+            grace_seconds=given.grace_seconds,
+            resume_seconds=given.resume_seconds,
+            stun=tuple(given.stun),
+            turn=tuple(given.turn),
+            turn_secret_file=given.turn_secret_file,
+            turn_seconds=given.turn_seconds,
+            push_command=command_words(given.push_command),
+            push_webhook=given.push_webhook,
+            push_secret_file=given.push_secret_file,
+        )
         run(options, as_json=given.json, ready_fd=given.ready_fd, parent_fd=given.parent_fd)
     except GreenroomError as error:
         print(f"greenroom: {error}", file=sys.stderr)

@@ -50,6 +50,7 @@ from greenroom.server.operations import MAX_OP_CHARACTERS, REMEMBERED_SECONDS, O
 from greenroom.server.options import ServeOptions
 from greenroom.server.peers import Peers
 from greenroom.server.people import Line, People, Person
+from greenroom.server.push import push_for
 from greenroom.server.records import Records
 from greenroom.server.ringing import Ringing
 from greenroom.server.room import HostedRoom
@@ -96,6 +97,8 @@ class House:
         self.media_events = MediaEvents(self)
         self.ringing = Ringing(self)
         self.records = Records(self)
+        self.push = push_for(options)
+        self.push.follow(self)
         self.draining = False
         self._engine = engine
         self._rooms: dict[Cid, HostedRoom] = {}
@@ -138,6 +141,7 @@ class House:
         await asyncio.gather(*(room.settled() for room in self._rooms.values()), return_exceptions=True)
         await self.sound.close()
         self.records.close()
+        await self.push.close()
         await self.writer.close()
         await self.repository.close()
 

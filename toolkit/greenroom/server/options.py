@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from ipaddress import ip_address
 
 import msgspec
@@ -21,7 +22,9 @@ class ServeOptions(msgspec.Struct, frozen=True):
     which browsers may reach it beyond the loopback ones. `origins`: other pages that may use it, e.g.
     `https://example.org`. `open_guests`: whether anybody with a room's link may come in as a guest; None is yes on
     loopback only. `stun` and `turn`: servers that clients are told of, HOST:PORT; `turn_secret_file`: the secret shared
-    with the TURN servers; `turn_seconds`: how long its credentials are good for.
+    with the TURN servers; `turn_seconds`: how long its credentials are good for. `push_command`: a program and its
+    arguments, run for each ring and missed call of somebody who is not connected; `push_webhook`: an address told the
+    same, signed with the secret in `push_secret_file`.
     """
 
     host: str = "127.0.0.1"
@@ -42,6 +45,9 @@ class ServeOptions(msgspec.Struct, frozen=True):
     turn: tuple[str, ...] = ()
     turn_secret_file: str = ""
     turn_seconds: float = TURN_SECONDS
+    push_command: tuple[str, ...] = ()
+    push_webhook: str = ""
+    push_secret_file: str = ""
 
 
 def on_loopback(host: str) -> bool:
@@ -52,6 +58,14 @@ def on_loopback(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def command_words(command: str) -> tuple[str, ...]:
+    """Return a command's words as a shell would split them; there is no shell. Raises `SetUpIncomplete` for open quotes."""
+    try:
+        return tuple(shlex.split(command))
+    except ValueError as error:
+        raise SetUpIncomplete(f"--push-command cannot be read: {str(error).lower()}") from None
 
 
 def check(options: ServeOptions) -> None:
