@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from greenroom.errors import Misuse
 from greenroom.media.audio_session import AudioSession
 from greenroom.media.blocks import FRAME
 from greenroom.media.device_memory import Remembered, recall, remember
@@ -21,6 +22,7 @@ from greenroom.media.devices import Found, cleaned, with_pulse
 from greenroom.media.pulse import PulseDevices, parse
 from greenroom.state.devices import Device, DevicePhase, Direction, choose
 from greenroom.views.devices import level_words, line_words
+from tests.media.virtual_sound import wait_until
 
 INFO = {
     "default_sink_name": "spk",
@@ -138,6 +140,46 @@ def test_without_a_wish_for_devices_none_is_opened() -> None:
         speaker.write(np.ones((FRAME, 2), np.float32))
     session.close()
     assert not microphone.read(FRAME).any()
+
+
+def test_a_process_has_one_audio_session_at_a_time() -> None:
+    with AudioSession(input="none", output="none") as first:
+        second = AudioSession(input="none", output="none")
+        for use in (second.start, second.microphone, second.speaker):
+            with pytest.raises(Misuse, match="has an audio session already"):
+                use()
+        first.microphone()
+    with second:
+        second.microphone()
+
+
+def test_what_is_chosen_while_a_session_runs_is_remembered_but_no_number(tmp_path: Path) -> None:
+    path = tmp_path / "devices.json"
+    remember(path, Remembered("Blue Yeti", "HDMI"))
+    with AudioSession(input="none", output="none", memory=path) as session:
+        session.choose(output="none", input="3")
+        wait_until(lambda: recall(path).output == "none", 5.0, "the choice is remembered")
+        assert recall(path) == Remembered("Blue Yeti", "none")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="C's stderr has that name on Linux")
+def test_libraries_are_quiet_on_standard_error_while_devices_are_used_and_python_is_not() -> None:
+    program = (
+        "import ctypes, os, sys\n"
+        "from greenroom.media.native_words import quiet_libraries\n"
+        "libc = ctypes.CDLL(None)\n"
+        "def native(words): libc.fprintf(ctypes.c_void_p.in_dll(libc, 'stderr'), words); libc.fflush(None)\n"
+        "with quiet_libraries():\n"
+        "    with quiet_libraries():\n"
+        "        native(b'ALSA lib one\\n')\n"
+        "    native(b'ALSA lib two\\n')\n"
+        "    print('python', file=sys.stderr, flush=True)\n"
+        "native(b'after\\n')\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=True
+    )
+    assert ran.stderr.splitlines() == ["python", "after"]
 
 
 @pytest.fixture

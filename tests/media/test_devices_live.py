@@ -8,6 +8,7 @@ import math
 import secrets
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -40,13 +41,14 @@ class Person:
 
     def __init__(self, sound: VirtualSound) -> None:
         self.seen = Seen()
+        self._said = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed in `end`
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.media.device_person"],
             cwd=PROJECT,
             env=sound.environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # what ALSA says when a device goes
+            stderr=self._said,
             text=True,
         )
         self._reader = threading.Thread(target=self._read, daemon=True)
@@ -81,6 +83,9 @@ class Person:
             self._process.kill()
             self._process.wait()
             self._reader.join(5.0)
+        with self._said as said:
+            said.seek(0)
+            assert said.read() == "", "neither ALSA nor PortAudio says anything on standard error"
         return self.seen
 
     def _read(self) -> None:

@@ -55,6 +55,7 @@ def client(
     sink: AudioSink | None = None,
     devices: AudioSession | None = None,
     several: bool = False,
+    volumes: Path | None = None,
 ) -> Client:
     """Return a client that is not connected yet. Without any token it comes as a guest, by the room's link."""
     from greenroom.engine.client import (
@@ -70,6 +71,7 @@ def client(
         sink=sink,
         devices=devices,
         allow_multiple_active_calls=several,
+        volumes=volumes,
     )
 
 

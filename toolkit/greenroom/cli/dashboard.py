@@ -16,7 +16,7 @@ from greenroom.cli import access
 from greenroom.cli.config import Origin, Resolved, resolve
 from greenroom.cli.output import say
 from greenroom.cli.people import NameOption, ServerOption
-from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
+from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session, volumes_file
 from greenroom.errors import GreenroomError, Malformed, Refused, Unreachable
 from greenroom.protocol.ids import Cid, parse_cid
 
@@ -78,7 +78,7 @@ def open_dashboard(
         session = None if screenshot is not None else stack.enter_context(open_session(resolved))
         if session is not None and Origin.OPTION in (resolved.origins["input"], resolved.origins["output"]):
             expect_devices(session, resolved)
-        client = access.client(config, devices=session, several=True)
+        client = access.client(config, devices=session, several=True, volumes=volumes_file(resolved))
         stack.callback(client.blocking.close)
         try:
             client.blocking.connect()

@@ -24,6 +24,7 @@ from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
 from greenroom.protocol.requests import DenyHand, GrantHand, LowerAllHands, NextHand, Request
 from greenroom.state.call import CallState
 from greenroom.state.engine import ConnectionPhase
+from greenroom.views.audio import audio_report
 from greenroom.views.hands import hand_rows
 from greenroom.views.rooms import room_rows
 
@@ -56,7 +57,10 @@ def join(
     output: OutputOption = None,
     profile: Annotated[
         str | None,
-        typer.Option(help="What our sound is made of: broadcaster, conversation, viewer or hi-fi."),
+        typer.Option(
+            help="What our sound is made of: broadcaster, conversation, viewer or hi-fi; "
+            "or a bitrate: 64k, 128k or 128k-stereo."
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
@@ -179,7 +183,8 @@ async def _join(
         client = access.client(config, source=source, sink=sink, devices=session)
         try:
             if session is not None:
-                await asyncio.to_thread(expect_devices, session, resolved)
+                named = resolved.origins["input"] is Origin.OPTION
+                await asyncio.to_thread(expect_devices, session, resolved, try_microphone=named)
             async with client:
                 stack.enter_context(client.state.subscribe(_tell_connection, lambda state: state.connection))
                 call = await client.join(cid, create=create, microphone=False, audio_configuration=audio)
@@ -191,6 +196,7 @@ async def _join(
                     say(f"in {cid} as {client.state.value.name or client.state.value.user}; Ctrl-C leaves")
                 reason = await _until_over(call, source, seconds)
                 numbers = call.state.value.statistics
+                sound = audio_report(call.audio_configuration)
                 heard = {user: round(long, 1) for user, long in call.heard_seconds().items()}
                 cut_off = reason is not None and client.state.value.connection is ConnectionPhase.OFFLINE
         except GreenroomError as error:
@@ -199,7 +205,15 @@ async def _join(
         raise GreenroomError(sink.error)
     concealed = 0.0 if numbers is None else round(numbers.concealed_ratio, 4)
     if json:
-        say_json({"room": cid, "heard_seconds": heard, "concealed_ratio": concealed, "ended": reason})
+        say_json(
+            {
+                "room": cid,
+                "heard_seconds": heard,
+                "concealed_ratio": concealed,
+                "audio": sound,
+                "ended": reason,
+            }
+        )
         if cut_off:
             raise typer.Exit(Exit.FAILED)
         return

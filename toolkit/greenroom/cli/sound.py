@@ -136,6 +136,11 @@ def memory_file(resolved: Resolved) -> Path:
     return resolved.file.with_name("devices.json")
 
 
+def volumes_file(resolved: Resolved) -> Path:
+    """Return where it is remembered how loud people are for us: beside the configuration."""
+    return resolved.file.with_name("volumes.json")
+
+
 @contextlib.contextmanager
 def open_session(
     resolved: Resolved, *, microphone: bool = True, speaker: bool = True
@@ -154,14 +159,27 @@ def open_session(
             input=wishes.input if microphone else NO_DEVICE,
             output=wishes.output if speaker else NO_DEVICE,
             lenient=remembered,
+            memory=memory_file(resolved),
         ) as session,
     ):
         yield session
 
 
-def expect_devices(session: AudioSession, resolved: Resolved) -> None:
-    """Wait for the devices. Raises `AudioUnavailable` where an option named one that cannot be used; else says so."""
-    state = session.wait_ready()
+def expect_devices(session: AudioSession, resolved: Resolved, *, try_microphone: bool = False) -> None:
+    """Wait for the devices. Raises `AudioUnavailable` where an option named one that cannot be used; else says so.
+
+    A microphone is opened for that with `try_microphone` only: otherwise it need only be there.
+    """
+    tried = session.microphone() if try_microphone else None
+    try:
+        state = session.wait_ready()
+    finally:
+        if tried is not None:
+            tried.close()
+    for line in (state.microphone, state.speaker):
+        named = resolved.origins[line.direction.value] is Origin.OPTION and line.wish != NO_DEVICE
+        if named and isinstance(answer := choose(state.available, line.wish, line.direction), Unknown):
+            raise AudioUnavailable(state.problem or answer.words)
     said = set()
     for line in (state.microphone, state.speaker):
         if line.phase not in (DevicePhase.ABSENT, DevicePhase.LOST):

@@ -55,9 +55,10 @@ from greenroom.protocol.wire import CustomSignal, MessagesPage, PeoplePage, Reac
 from greenroom.state.audio import EffectiveAudio
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 from greenroom.state.focus import HandOff, ResumeAudio, SetMultiCallPolicy, SuspendAudio, SwitchFocus
-from greenroom.state.own_requests import OwnRequest, Pin, SetLayout, SetPictureInPicture, Stay, Unpin
+from greenroom.state.own_requests import OwnRequest
 from greenroom.state.session_events import EndButtonPressed
 from greenroom.state.statistics import CallStatistics
+from greenroom.state.volumes import LOUDEST
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
@@ -274,7 +275,7 @@ class Call(SessionMethods):
         life.acted()
         director = self._client._core.director
         match request:
-            case SetLayout() | Pin() | Unpin() | SetPictureInPicture() | Stay():
+            case _ if isinstance(request, OwnRequest):
                 self._own(request)
             case SwitchFocus():
                 await director.switch(self.cid)
@@ -314,9 +315,12 @@ class Call(SessionMethods):
 
     @on_engine
     async def configure_audio(self, /, **changes: Any) -> None:
-        """Change values of `AudioConfiguration` for this call: bitrate, dtx, fec and red_depth act on the next packet.
+        """Change values of `AudioConfiguration` for this call, take a `profile` or leave it (None), or send `music`.
 
-        Raises `Misuse` for one that cannot change while the call uses sound, `Refused` if the room does not allow it.
+        In use, bitrate, dtx, fec, expected_loss_percent and red_depth act on the next packet; echo_cancellation,
+        noise_suppression, gain_control and output_route within 40 ms. `profile` is one of `PROFILES`, "64k", "128k" or
+        "128k-stereo"; with `music=True` the microphone is left untouched, and False gives back what was wished before.
+        Raises `Misuse` for what cannot change while the call uses sound, `Refused` if the room does not allow it.
         """
         self._in_session()
         self._membership.configure_audio(changes)
@@ -331,8 +335,12 @@ class Call(SessionMethods):
     def set_volume(self, user: str, gain: float) -> None:
         """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
         self._in_session()
-        volume = min(max(gain, 0.0), 4.0)
+        volume = min(max(gain, 0.0), LOUDEST)
         self.engine.call_soon(lambda: self._membership.set_volume(UserId(user), volume))
+
+    def set_person_muted(self, user: str, muted: bool) -> None:
+        """Hear one person no more, or again as loud as before, for me alone; remembered like their volume."""
+        self.engine.call_soon(lambda: self._membership.set_person_muted(UserId(user), muted))
 
     @property
     def statistics(self) -> tuple[CallStatistics, ...]:

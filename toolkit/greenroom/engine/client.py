@@ -6,16 +6,18 @@ import logging
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-from greenroom.backends.base import Backend
+from greenroom.backends.base import Backend, IceTransport
 from greenroom.engine.active_calls import ActiveCalls
 from greenroom.engine.call import Call
 from greenroom.engine.client_core import ClientCore
 from greenroom.engine.client_records import BlockingRecords, ClientRecords
 from greenroom.engine.client_rings import BlockingRings, ClientRings
 from greenroom.engine.client_sessions import BlockingSessions, ClientSessions
+from greenroom.engine.client_sound import BlockingSound, ClientSound
 from greenroom.engine.connecting import Entry, enter
 from greenroom.engine.membership import Membership
 from greenroom.engine.thread import SHARED, EngineThread, on_engine, twin
@@ -32,6 +34,7 @@ from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
 from greenroom.protocol.requests import GetOrCreate, NewMember, Request
 from greenroom.protocol.room import Room
+from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import (
     AnswerBody,
     CallTypes,
@@ -63,7 +66,7 @@ _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
 
 
-class Client(ClientSessions, ClientRecords, ClientRings):
+class Client(ClientSessions, ClientRecords, ClientRings, ClientSound):
     """Everything one person does with Greenroom from Python.
 
         async with Client("http://127.0.0.1:7700", token=token) as client:
@@ -83,6 +86,11 @@ class Client(ClientSessions, ClientRecords, ClientRings):
     With `allow_multiple_active_calls` a join leaves other calls be, and `multi_call_policy` says what becomes of their
     sound: "suspend_existing", "suspend_incoming", "manual", "duck" or "pan" (see `MultiCallPolicy`). One call at most
     has the microphone, whatever the policy.
+
+    How loud single people are for you is the same in all your calls; with `volumes`, a file, it outlives the program.
+
+    In rooms of the type `direct` two people's sound goes straight from one to the other, who thereby learn each other's
+    address; with `ice_transport="relay"` it takes a relay (TURN) the server names, or else goes through the server.
     """
 
     def __init__(
@@ -99,6 +107,8 @@ class Client(ClientSessions, ClientRecords, ClientRings):
         preferences: CallPreferences | None = None,
         allow_multiple_active_calls: bool = False,
         multi_call_policy: MultiCallPolicy | str = MultiCallPolicy.SUSPEND_EXISTING,
+        ice_transport: IceTransport = "all",
+        volumes: Path | None = None,
         engine: EngineThread | None = None,
         paced: bool = True,
     ) -> None:
@@ -107,7 +117,7 @@ class Client(ClientSessions, ClientRecords, ClientRings):
                 raise Misuse("a client needs the address of a server, e.g. http://127.0.0.1:7700")
             from greenroom.backends.sfu import SfuBackend
 
-            backend = SfuBackend(server, token=token, name=name)
+            backend = SfuBackend(server, token=token, name=name, ice_transport=ice_transport)
         self._thread = engine or SHARED
         self._backend = backend
         self._core = ClientCore(
@@ -120,6 +130,7 @@ class Client(ClientSessions, ClientRecords, ClientRings):
             preferences=preferences,
             several=allow_multiple_active_calls,
             policy=policy_named(multi_call_policy),
+            volumes=volumes,
             thread=self._thread,
             paced=paced,
         )
@@ -291,6 +302,11 @@ class Client(ClientSessions, ClientRecords, ClientRings):
         about = None if cid is None else parse_cid(cid)
         return explain(self.state.value, about, question, clock_words)
 
+    def note(self, text: str) -> None:
+        """Show `text` to ourselves only: as a line of the log, and as a notice in the focused call."""
+        words = safe_text(text, 400)
+        self.engine.call_soon(lambda: self._core.note(words))
+
     def forget(self, cid: str) -> None:
         """Take a call that was left out of `state.calls`."""
         self.engine.call_soon(lambda: self._core.forget(parse_cid(cid)))
@@ -380,17 +396,6 @@ class Client(ClientSessions, ClientRecords, ClientRings):
         """Play the next `frames` and return them; for a client made with `paced=False`."""
         return self._core.playout.step(frames)
 
-    def choose_devices(self, *, input: str | None = None, output: str | None = None) -> None:
-        """Use another microphone or loudspeaker: an index, a name or a part of one, "" for the system's default.
-
-        What becomes of it is told in `state.devices`. Raises `Misuse` for a client made without `devices`.
-        """
-        if self._core.devices is None:
-            raise Misuse(
-                "this client was made without devices; give it some: Client(…, devices=AudioSession())"
-            )
-        self._core.devices.choose(input=input, output=output)
-
     def _call(self, membership: Membership) -> Call:
         """Return the one call that stands for a membership, on whichever thread it is asked for."""
         with self._calls_lock:
@@ -410,7 +415,7 @@ class Client(ClientSessions, ClientRecords, ClientRings):
         return running
 
 
-class BlockingClient(BlockingSessions, BlockingRecords, BlockingRings):
+class BlockingClient(BlockingSessions, BlockingRecords, BlockingRings, BlockingSound):
     """`Client` without `await`: the same methods, which return when it is done."""
 
     connect = twin(Client.connect)

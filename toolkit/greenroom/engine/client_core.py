@@ -7,6 +7,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,15 +18,19 @@ from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.connecting import Opening
 from greenroom.engine.folding import log_line, with_log
 from greenroom.engine.membership import AboutRoom, Membership
+from greenroom.engine.output_routing import OutputRouting
+from greenroom.engine.own_microphone import OwnMicrophone
 from greenroom.engine.ringing import Ringing
 from greenroom.engine.session import SessionLife
 from greenroom.engine.sessions import Sessions
-from greenroom.engine.output_routing import OutputRouting
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import EngineThread
+from greenroom.engine.volumes import Volumes
 from greenroom.errors import GreenroomError, Misuse, Refused
 from greenroom.media.audio_session import AudioSession
 from greenroom.media.blocks import Block
+from greenroom.media.chime import Chime
+from greenroom.media.meter import Meter
 from greenroom.media.playout import Playout
 from greenroom.media.sinks import AudioSink, Null
 from greenroom.media.sources import AudioSource, Silence
@@ -61,9 +66,10 @@ from greenroom.protocol.wire import (
 )
 from greenroom.state.call import CallPhase, CallState
 from greenroom.state.call_settings import AudioMode
-from greenroom.state.devices import DevicesState, microphone_reason, speaker_reason
+from greenroom.state.devices import DevicesState, speaker_reason
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
 from greenroom.state.focus import Focus, MultiCallPolicy
+from greenroom.state.meters import Meters
 from greenroom.views.calls import focus_words
 from greenroom.views.devices import device_words
 
@@ -72,6 +78,8 @@ LEAVE_SECONDS = 3.0
 log = logging.getLogger(__name__)
 _LEVELS_EVERY_SECONDS = 0.1
 _STATISTICS_EVERY_SAMPLES = 20
+_CHIME_SECONDS = 1.0
+CHIME = "a tone to hear whether the loudspeaker plays"
 _FADE_OUT_SECONDS = 0.04  # a block that is being sent, and one that fades
 
 
@@ -90,6 +98,7 @@ class ClientCore:
         several: bool,
         preferences: CallPreferences | None = None,
         policy: MultiCallPolicy = MultiCallPolicy.SUSPEND_EXISTING,
+        volumes: Path | None = None,
         thread: EngineThread,
         paced: bool,
     ) -> None:
@@ -110,14 +119,16 @@ class ClientCore:
         self._backend = backend
         self._thread = thread
         self._audio_configuration = audio_configuration
-        self._microphone = devices.microphone() if devices is not None and source is None else None
         self._speaker = devices.speaker() if devices is not None and sink is None else None
-        self.source = SharedSource(source or self._microphone or Silence())
+        self.source = SharedSource(source or Silence())
+        self.microphone = OwnMicrophone(self.source, devices if source is None else None)
+        self.meters: Observable[Meters] = Observable(Meters())
+        self.volumes = Volumes(backend.server, volumes, self._volumes_changed, self._volumes_failed)
+        self._loudness = Meter()
         self.source.on_acting = self._source_changed
         self.playout = Playout(sink or self._speaker or Null())
-        if (
-            self._microphone is None or self._speaker is None
-        ):  # else the devices tell each other what is played
+        self.playout.tap_mixed(self._loudness.take)
+        if source is not None or self._speaker is None:  # else the devices tell each other what is played
             self.playout.tap_mixed(self.source.played)
         self._routing = OutputRouting(devices if self._speaker is not None else None)
         self.playout.tap(self._hear)
@@ -159,6 +170,7 @@ class ClientCore:
                 self._change(connection=ConnectionPhase.OFFLINE, error=words)
                 await session.close()
                 raise
+            await self.volumes.load()
             self.session = session
             self._welcomed(welcome)
             self._watch_devices()
@@ -218,6 +230,7 @@ class ClientCore:
             opening.life,
             brings_sound=opening.source is not None,
             fade_out_seconds=_FADE_OUT_SECONDS if self._paced else 0.0,
+            volumes=self.volumes,
         )
         self.memberships.pop(cid, None)
         self.memberships[cid] = membership
@@ -285,6 +298,7 @@ class ClientCore:
         if session is not None:
             await session.close()
         self._give_devices_back()
+        await self.volumes.close()
         self._change(connection=ConnectionPhase.OFFLINE)
         self.sessions.listeners.clear()
 
@@ -381,8 +395,36 @@ class ClientCore:
             statistics = samples % _STATISTICS_EVERY_SAMPLES == 0
             for membership in tuple(self.memberships.values()):
                 membership.sample(time.time(), statistics)
+            self._measure()
             deadline = max(deadline + _LEVELS_EVERY_SECONDS, loop.time())
             await asyncio.sleep(deadline - loop.time())
+
+    def _measure(self) -> None:
+        """Take the levels of microphone and loudspeaker, ten times a second."""
+        self.microphone.read()
+        level, peak = self.source.meter.read()
+        played, _ = self._loudness.read()
+        self.meters.set(
+            Meters(round(level, 1), round(peak, 1), round(played, 1), trying=self.microphone.trying)
+        )
+
+    def chime(self) -> None:
+        """Play a short tone on the loudspeaker, beside whatever is heard."""
+        if CHIME in self.playout.calls:
+            return
+        self.playout.add(CHIME, Chime())
+        asyncio.get_running_loop().call_later(_CHIME_SECONDS, self.playout.remove, CHIME)
+
+    def _volumes_changed(self) -> None:
+        for membership in tuple(self.memberships.values()):
+            if membership.state.value.phase is not CallPhase.LEFT:
+                membership.volumes_changed()
+
+    def _volumes_failed(self, words: str) -> None:
+        self.log((log_line(words, time.time()),))
+        for membership in tuple(self.memberships.values()):
+            if membership.state.value.phase is not CallPhase.LEFT:
+                membership.notice(words, "warning")
 
     def _hear(self, call_id: str, number: int, block: Block) -> None:
         cid = Cid(call_id)
@@ -427,9 +469,7 @@ class ClientCore:
     def microphone_missing(self) -> str:
         """Return why there is no microphone, or "" where there is one."""
         devices = self.state.value.devices
-        if devices is None or self._microphone is None or self.source.source is not self._microphone:
-            return ""
-        return microphone_reason(devices.microphone)
+        return self.microphone.missing(devices)
 
     def speaker_missing(self) -> str:
         """Return why there is no loudspeaker, or "" where there is one."""
@@ -441,8 +481,7 @@ class ClientCore:
     def _give_devices_back(self) -> None:
         if self._watching_devices is not None:
             self._watching_devices.close()
-        if self._microphone is not None:
-            self._microphone.close()
+        self.microphone.close()
         if self._speaker is not None:
             self._speaker.close()
 
@@ -491,6 +530,7 @@ class ClientCore:
             return
         before = self.state.value.calls.get(cid)
         self._change(calls={**self.state.value.calls, cid: state})
+        self.microphone.in_call(any(self._here(known) for known in self.memberships))
         self.sessions.call_changed(before, state)
         self.director.phase_changed(cid, state.phase)
         if before is None or (before.audio, before.phase) != (state.audio, state.phase):

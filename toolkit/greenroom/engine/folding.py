@@ -119,6 +119,12 @@ def people_by_number(room: Room | None) -> Mapping[int, UserId]:
     return {} if room is None else {person.number: user for user, person in room.participants.items()}
 
 
+def numbers_heard(room: Room | None) -> frozenset[int]:
+    """Return the numbers of those whose microphone is open and who are connected."""
+    people = () if room is None else room.participants.values()
+    return frozenset(one.number for one in people if one.microphone and one.connected and not one.suspended)
+
+
 def with_log(state: ClientState, lines: Iterable[LogLine]) -> ClientState:
     """Return `state` with `lines` at the end of the log, which keeps the last 500."""
     added = tuple(lines)

@@ -17,6 +17,7 @@ from greenroom.engine.call_media import CallMedia
 from greenroom.engine.ears import Ears
 from greenroom.engine.folding import (
     TYPING_SECONDS,
+    numbers_heard,
     people_by_number,
     wish_after,
     with_events,
@@ -30,6 +31,7 @@ from greenroom.engine.session import SessionLife
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.statistics import Sampler
 from greenroom.engine.stats import Measurements
+from greenroom.engine.volumes import Volumes
 from greenroom.errors import GreenroomError, Refused
 from greenroom.media.dsp import gain_of
 from greenroom.media.playout import Playout
@@ -103,11 +105,13 @@ class Membership:
         life: SessionLife | None = None,
         brings_sound: bool = False,
         fade_out_seconds: float = 0.0,
+        volumes: Volumes | None = None,
     ) -> None:
         self.cid = cid
         self.life = life or SessionLife(cid)
         self.audio = audio or CallAudio(None, None)
-        self.state = Observable(_beginning(cid, me, self.life.settings))
+        self.volumes = volumes or Volumes(changed=self.volumes_changed)
+        self.state = Observable(_with_volumes(_beginning(cid, me, self.life.settings), self.volumes))
         self.ears = Ears()
         self.custom: list[CustomHeard] = []
         self.measurements = Measurements()
@@ -120,6 +124,7 @@ class Membership:
         self._pulse: Mapping[int, PersonLevel] = {}
         self._dominant: int | None = None
         self._people: Mapping[int, UserId] = {}
+        self._changed_numbers: set[int] = set()
         self._typing: dict[UserId, tuple[str, float]] = {}
         self._sampler = Sampler()
         self._lines = Lines(me)
@@ -359,10 +364,11 @@ class Membership:
             return
         people = self._people
         media = self._media.current
+        open_numbers = numbers_heard(state.room)  # a pulse may be older than what the room knows by now
         levels = {
             people[number]: level.level_dbfs
             for number, level in self._pulse.items()
-            if number in people and level.level_dbfs > -96.0
+            if number in people and number in open_numbers and level.level_dbfs > -96.0
         }
         if media is not None and media.connected:
             levels.update(
@@ -371,9 +377,11 @@ class Membership:
             if state.microphone.open:
                 levels[state.me] = media.own_level_dbfs
         speaking = frozenset(
-            people[number] for number, level in self._pulse.items() if level.speaking and number in people
+            people[number]
+            for number, level in self._pulse.items()
+            if level.speaking and number in people and number in open_numbers
         )
-        dominant = people.get(self._dominant) if self._dominant is not None else None
+        dominant = people.get(self._dominant) if self._dominant in open_numbers else None
         if state.path.way in STRAIGHT:
             speaking, dominant = who_speaks(levels)
         state = with_levels(state, levels, speaking, dominant)
@@ -402,8 +410,16 @@ class Membership:
         self._media.refresh_path()
 
     def set_volume(self, user: UserId, gain: float) -> None:
-        """Make one person louder or softer for us, now and whenever they are heard again."""
-        self._change(volumes={**self.state.value.volumes, user: gain})
+        """Make one person louder or softer for us, now and whenever they are heard again, in every call."""
+        self.volumes.set(user, replace(self.volumes.of(user), gain=gain))
+
+    def set_person_muted(self, user: UserId, muted: bool) -> None:
+        """Hear one person no more, or again as loud as before, in every call."""
+        self.volumes.set(user, replace(self.volumes.of(user), muted=muted))
+
+    def volumes_changed(self) -> None:
+        """Play everybody as loud as they are to be now."""
+        self._set(_with_volumes(self.state.value, self.volumes))
         self._apply_volumes()
 
     def user_of(self, number: int) -> UserId | None:
@@ -443,15 +459,18 @@ class Membership:
 
     def _apply_volumes(self) -> None:
         """Numbers are given anew when a server was restarted: nobody inherits the volume of somebody else."""
-        volumes = self.state.value.volumes
-        for number, user in self._people.items() if volumes else ():
-            self._playout.set_person_gain(self.cid, number, volumes.get(user, 1.0))
+        wanted = {number: self.volumes.of(user).effective for number, user in self._people.items()}
+        changed = {number for number, gain in wanted.items() if gain != 1.0}
+        for number in changed | self._changed_numbers:
+            self._playout.set_person_gain(self.cid, number, wanted.get(number, 1.0))
+        self._changed_numbers = changed
 
     def _apply_audio(self) -> None:
         self.audio.acts(self._media.acting(self.audio.effective))
         self._media.configure(self.audio.effective, self.audio.live)
-        if self.state.value.audio != self.audio.effective:
-            self._change(audio=self.audio.effective)
+        state = self.state.value
+        if (state.audio, state.live_audio) != (self.audio.effective, self.audio.live):
+            self._change(audio=self.audio.effective, live_audio=self.audio.live)
 
     def _change(self, **fields: Any) -> None:
         self._set(replace(self.state.value, **fields))
@@ -524,6 +543,13 @@ class Membership:
 def _beginning(cid: Cid, me: UserId, settings: CallSettings) -> CallState:
     view = CallView() if settings is JOINED_WITHOUT_SETTINGS else first_view(settings)
     return CallState(cid=cid, me=me, settings=settings, view=view)
+
+
+def _with_volumes(state: CallState, volumes: Volumes) -> CallState:
+    """Return `state` with how loud people are for us."""
+    gains = {user: one.gain for user, one in volumes.people.items() if one.gain != 1.0}
+    muted = frozenset(user for user, one in volumes.people.items() if one.muted)
+    return replace(state, volumes=gains, muted_for_me=muted)
 
 
 def _elsewhere(share: Share) -> bool:

@@ -18,8 +18,19 @@ from greenroom.state.call import CallPhase
 from greenroom.state.call_settings import AudioMode, CallSettings
 from greenroom.state.connect_options import ConnectOptions
 from greenroom.state.layout import CallView, Layout, with_pin, without_pin
-from greenroom.state.own_requests import OwnRequest, Pin, SetLayout, SetPictureInPicture, Stay, Unpin
+from greenroom.state.own_requests import (
+    ConfigureAudio,
+    OwnRequest,
+    Pin,
+    SetLayout,
+    SetPersonMuted,
+    SetPictureInPicture,
+    SetVolume,
+    Stay,
+    Unpin,
+)
 from greenroom.state.video_quality import CallQuality, quality_named
+from greenroom.state.volumes import LOUDEST
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
@@ -210,6 +221,12 @@ class SessionMethods:
                 membership.set_view(with_pin(view, user))
             case Unpin(user):
                 membership.set_view(without_pin(view, user))
+            case SetVolume(user, gain):
+                membership.set_volume(user, min(max(gain, 0.0), LOUDEST))
+            case SetPersonMuted(user, muted):
+                membership.set_person_muted(user, muted)
+            case ConfigureAudio(changes):
+                membership.configure_audio(changes)
             case SetPictureInPicture(on):
                 membership.set_view(replace(view, picture_in_picture=on))
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection
 from greenroom.errors import AudioUnavailable
 from greenroom.media.blocks import FRAME, Block, with_channels
 from greenroom.media.dsp import crossfade
+from greenroom.media.meter import Meter
 from greenroom.media.processing import STEP, Processor, new_processor, prepare, webrtc_installed
 from greenroom.media.ring import SampleRing
 from greenroom.media.sources import AudioSource, RoomMicrophone
@@ -58,6 +59,7 @@ class SharedSource:
 
     def __init__(self, source: AudioSource, *, webrtc: bool | None = None) -> None:
         self.channels = source.channels
+        self.meter = Meter()
         self.on_acting: Callable[[], None] = lambda: None
         self._source = source
         self._room = source if isinstance(source, RoomMicrophone) else None
@@ -115,6 +117,7 @@ class SharedSource:
     def advance(self, frames: int) -> None:
         """Read `frames` for everyone, or somewhat more: whole steps of 10 ms."""
         block = with_channels(self._source.read(-(-frames // STEP) * STEP), self.channels)
+        self.meter.take(block)
         reference = self._reference()
         treated: dict[_Treatment, Block] = {}
         for branch in self._branches:

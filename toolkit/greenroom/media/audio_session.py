@@ -12,19 +12,22 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Collection
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import msgspec
 from msgspec.structs import replace
 
-from greenroom.errors import AudioUnavailable
+from greenroom.errors import AudioUnavailable, Misuse
 from greenroom.media import devices
 from greenroom.media.blocks import Block, silence
 from greenroom.media.device_half import Half
 from greenroom.media.device_lines import DeviceMicrophone, DeviceSpeaker
+from greenroom.media.device_memory import recall, remember
 from greenroom.media.device_watch import DeviceWatch
 from greenroom.media.dsp import Fader
+from greenroom.media.native_words import quiet_libraries
 from greenroom.observable import Observable
 from greenroom.state.devices import (
     NO_DEVICE,
@@ -46,6 +49,10 @@ _IDLE_TICK_SECONDS = 1.0
 _SETTLE_SECONDS = 0.15
 _FADE_SECONDS = 0.02
 _FADED_SECONDS = 0.06
+
+_one_at_a_time = threading.Lock()
+_memory_lock = threading.Lock()
+_running: AudioSession | None = None
 
 
 class _Changed(msgspec.Struct, frozen=True):
@@ -73,10 +80,20 @@ class AudioSession:
 
     `input` and `output` are an index, a name or a part of one; empty means the system's default, "none" no device.
     In a `lenient` direction, a device that is not there at the start gives way to the default. What is chosen later, or
-    lost and found, is told in `state`. Make one for a process: PortAudio has one list of devices for all of it.
+    lost and found, is told in `state`. What is chosen while it runs is remembered in `memory`, where that is a file.
+
+    There is one at a time in a process, since PortAudio has one list of devices for all of it: `start`, and whatever needs
+    it, raises `Misuse` while another one is not closed.
     """
 
-    def __init__(self, *, input: str = "", output: str = "", lenient: Collection[Direction] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        input: str = "",
+        output: str = "",
+        lenient: Collection[Direction] = (),
+        memory: Path | None = None,
+    ) -> None:
         self.state: Observable[DevicesState] = Observable(
             DevicesState(microphone=Line(Direction.INPUT, input), speaker=Line(Direction.OUTPUT, output))
         )
@@ -85,6 +102,7 @@ class AudioSession:
             Direction.OUTPUT: Half(Direction.OUTPUT, output, self._plays),
         }
         self._lenient = lenient
+        self._memory = memory
         self._microphones: tuple[DeviceMicrophone, ...] = ()
         self._speakers: tuple[DeviceSpeaker, ...] = ()
         self._fader = Fader()
@@ -105,9 +123,13 @@ class AudioSession:
         self.close()
 
     def start(self) -> None:
-        """Begin to look for devices; they are opened once a line wants them. Twice is quiet."""
+        """Begin to look for devices; they are opened once a line wants them. Twice is quiet.
+
+        Raises `Misuse` while another session of this process is not closed.
+        """
         with self._lock:
             if self._thread is None and not self._closed:
+                self._be_the_one()
                 self._thread = threading.Thread(target=self._run, name="audio-session", daemon=True)
                 self._thread.start()
 
@@ -138,9 +160,11 @@ class AudioSession:
         if thread is not None:
             self._queue.put(_End())
             thread.join(timeout=5.0)
+            self._be_no_more()
 
     def microphone(self) -> DeviceMicrophone:
         """Return one more source fed by the microphone; close it when it is not read any more."""
+        self.start()
         microphone = DeviceMicrophone(self._drop_microphone)
         with self._lock:
             self._microphones = (*self._microphones, microphone)
@@ -149,6 +173,7 @@ class AudioSession:
 
     def speaker(self) -> DeviceSpeaker:
         """Return one more sink that the loudspeaker plays, mixed with the others; close it when it is done."""
+        self.start()
         speaker = DeviceSpeaker(self._drop_speaker)
         with self._lock:
             self._speakers = (*self._speakers, speaker)
@@ -156,15 +181,25 @@ class AudioSession:
         return speaker
 
     def choose(self, *, input: str | None = None, output: str | None = None) -> None:
-        """Use another microphone or loudspeaker from now on; None leaves it. What becomes of it is told in `state`."""
+        """Use another microphone or loudspeaker from now on; None leaves it. What becomes of it is told in `state`.
+
+        A number means another device tomorrow, and is not remembered.
+        """
         for direction, wish in ((Direction.INPUT, input), (Direction.OUTPUT, output)):
             if wish is not None:
                 self._queue.put(_Choose(direction, wish))
         self.start()
+        if self._memory is not None:
+            threading.Thread(
+                target=self._remember, args=(self._memory, input, output), name="audio-memory", daemon=True
+            ).start()
 
     def measured(self) -> dict[str, float]:
-        """Return what the callbacks were seen to do: counts, the longest in seconds, what waits ahead."""
-        numbers: dict[str, float] = {}
+        """Return what the callbacks were seen to do: counts, the longest in seconds, what waits ahead; lines lent."""
+        numbers: dict[str, float] = {
+            "microphone_lines": len(self._microphones),
+            "speaker_lines": len(self._speakers),
+        }
         for direction, half in self._halves.items():
             stream = half.stream
             if stream is not None:
@@ -200,6 +235,10 @@ class AudioSession:
 
     def _run(self) -> None:
         watch = DeviceWatch(lambda: self._queue.put(_Changed(look=True)))
+        with quiet_libraries():
+            self._live(watch)
+
+    def _live(self, watch: DeviceWatch) -> None:
         try:
             self._look(first=True)
             self._follow()
@@ -367,6 +406,33 @@ class AudioSession:
             self.state.set(state)
 
     # ---- from any thread
+
+    def _be_the_one(self) -> None:
+        global _running
+        with _one_at_a_time:
+            if _running is not None and _running is not self:
+                raise Misuse(
+                    "this process has an audio session already: give that one to every client, "
+                    "Client(…, devices=session), or close it first"
+                )
+            _running = self
+
+    def _be_no_more(self) -> None:
+        global _running
+        with _one_at_a_time:
+            if _running is self:
+                _running = None
+
+    def _remember(self, memory: Path, input: str | None, output: str | None) -> None:
+        with _memory_lock:
+            before = recall(memory)
+            after = replace(
+                before,
+                input=before.input if input is None or input.isdecimal() else input,
+                output=before.output if output is None or output.isdecimal() else output,
+            )
+            if after != before and not remember(memory, after):
+                log.warning("the choice of devices cannot be remembered: the folder cannot be written")
 
     def _lines(self, state: DevicesState | None) -> tuple[tuple[Line, tuple[Any, ...]], ...]:
         microphone = self._halves[Direction.INPUT].line if state is None else state.microphone

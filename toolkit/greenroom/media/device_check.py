@@ -8,13 +8,10 @@ from collections.abc import Callable
 import msgspec
 
 from greenroom.media.audio_session import AudioSession
-from greenroom.media.blocks import FRAME, FRAME_SECONDS
-from greenroom.media.dsp import SILENCE_DBFS, peak_dbfs, rising
-from greenroom.media.sources import Tone
+from greenroom.media.blocks import FRAME, FRAME_SECONDS, with_channels
+from greenroom.media.chime import Chime
+from greenroom.media.dsp import SILENCE_DBFS, peak_dbfs
 from greenroom.state.devices import DevicePhase, DevicesState
-
-CHIME_HZ = 660.0
-CHIME_DBFS = -24.0
 
 
 class SoundCheck(msgspec.Struct, frozen=True):
@@ -35,19 +32,16 @@ def check_sound(
     microphone, speaker = session.microphone(), session.speaker()
     try:
         state = session.wait_ready()
-        chime, loudest, played_frames = Tone(CHIME_HZ, CHIME_DBFS), SILENCE_DBFS, 0
+        chime, loudest, played_frames = Chime(), SILENCE_DBFS, 0
         deadline = time.monotonic()
-        for number in range(round(seconds / FRAME_SECONDS)):
+        for _ in range(round(seconds / FRAME_SECONDS)):
             peak = peak_dbfs(microphone.read(FRAME))
             loudest = max(loudest, peak)
             if on_level is not None:
                 on_level(peak)
-            if number < 25:
-                block = chime.read(FRAME)
-                edge = rising(FRAME) if number == 0 else 1.0 - rising(FRAME) if number == 24 else 1.0
-                if speaker.wanted_frames() is not None:
-                    speaker.write((block * edge).repeat(speaker.channels, axis=1))
-                    played_frames += FRAME
+            if (block := chime.next()) is not None and speaker.wanted_frames() is not None:
+                speaker.write(with_channels(block, speaker.channels))
+                played_frames += FRAME
             deadline += FRAME_SECONDS
             time.sleep(max(0.0, deadline - time.monotonic()))
         played = played_frames > 0 and session.state.value.speaker.phase is DevicePhase.RUNNING

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import tempfile
 from pathlib import Path
 
 import msgspec
+
+from greenroom.media.small_files import write_whole
 
 
 class Remembered(msgspec.Struct, frozen=True):
@@ -28,16 +27,7 @@ def recall(path: Path) -> Remembered:
 def remember(path: Path, chosen: Remembered) -> bool:
     """Write `chosen` to `path`, whole or not at all; return whether that was possible."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=path.name)
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(msgspec.json.encode(chosen))
-            Path(name).replace(path)
-        except OSError:
-            with contextlib.suppress(OSError):
-                Path(name).unlink()
-            raise
+        write_whole(path, msgspec.json.encode(chosen))
     except OSError:
         return False
     return True

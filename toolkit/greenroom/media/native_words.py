@@ -1,11 +1,31 @@
-"""What ALSA and PortAudio print on descriptor 2 whenever a device fails, which nobody at a terminal can use."""
+"""What ALSA and PortAudio print on standard error whenever a device fails, which nobody can use."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import sys
+import threading
 from collections.abc import Iterator
+
+_lock = threading.Lock()
+_users = 0
+_theirs: int | None = None
+
+
+@contextlib.contextmanager
+def quiet_libraries() -> Iterator[None]:
+    """Send what libraries print with C's `stderr` nowhere; descriptor 2 and Python's standard error stay as they are.
+
+    They print from threads of their own, at any time, so this is on while devices are in use. Where C's `stderr` is not
+    to be found by that name (elsewhere than on Linux), nothing happens.
+    """
+    _use(1)
+    try:
+        yield
+    finally:
+        _use(-1)
 
 
 @contextlib.contextmanager
@@ -34,3 +54,33 @@ def without_native_words() -> Iterator[None]:
         os.dup2(saved, 2)
         sys.stderr = sys.__stderr__ = before  # type: ignore[misc]
         ours.close()
+
+
+def _use(more: int) -> None:
+    """Count who wants quiet; the first brings it, the last ends it."""
+    global _users, _theirs
+    with _lock:
+        _users += more
+        try:
+            stderr = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "stderr")
+        except (AttributeError, OSError, TypeError, ValueError):
+            return
+        if _users > 0 and _theirs is None:
+            nowhere = _nowhere()
+            if nowhere is not None:
+                _theirs, stderr.value = stderr.value, nowhere
+        elif _users == 0 and _theirs is not None:
+            stderr.value, _theirs = _theirs, None
+
+
+_opened: int | None = None
+
+
+def _nowhere() -> int | None:
+    """Return C's stream to nowhere. There is one, never closed: a thread may be writing to it at any moment."""
+    global _opened
+    if _opened is None:
+        fopen = ctypes.CDLL(None).fopen
+        fopen.argtypes, fopen.restype = (ctypes.c_char_p, ctypes.c_char_p), ctypes.c_void_p
+        _opened = fopen(os.devnull.encode(), b"we")
+    return _opened

@@ -32,6 +32,7 @@ class Telling:
         self._tell_workers = tell_workers
         self._levels_due = 0.0
         self._loss_due = 0.0
+        self._heard: set[str] = set()
 
     def tick(self, rooms: Mapping[str, Room], now: float) -> list[Room]:
         """Tell what is due; return the rooms in which someone now needs another kind of packet."""
@@ -54,6 +55,7 @@ class Telling:
 
     def close(self, room: Room, now: float) -> None:
         """The room has nobody left."""
+        self._heard.discard(room.name)
         for speaker in room.speakers.values():
             self.ended(room, speaker, now)
         if room.dominant.number is not None:
@@ -72,8 +74,9 @@ class Telling:
                     levels.append(SpeakerLevel(speaker.number, activity.take_level(), voice))
             elif now - activity.last_packet > FORGET_SECONDS:
                 room.silence(speaker.number, now)
-        if levels:
+        if levels or room.name in self._heard:  # once more when nobody is heard, else somebody speaks for ever
             self._emit(Levels(room.name, tuple(levels)))
+        (self._heard.add if levels else self._heard.discard)(room.name)
         heard = [(s.number, s.activity.loudness(now)) for s in room.speakers.values()]
         if room.dominant.judge(heard, now):
             self._emit(DominantChanged(room.name, room.dominant.number))

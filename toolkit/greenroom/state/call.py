@@ -11,7 +11,7 @@ from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Participant, Room, capabilities, hand_position
 from greenroom.protocol.wire import Quality
-from greenroom.state.audio import EffectiveAudio
+from greenroom.state.audio import EffectiveAudio, LiveAudio
 from greenroom.state.call_settings import JOINED_WITHOUT_SETTINGS, CallSettings
 from greenroom.state.focus import ALL, Hearing, Share
 from greenroom.state.idle import Idle
@@ -84,6 +84,8 @@ class CallState(msgspec.Struct, frozen=True):
     `share` is what this call is given of microphone and loudspeaker, `hearing` what becomes of it for our ears.
     `recent` is what happened lately around who may speak and does, oldest first.
     `lines` says how good everybody's line is and why, `quality` the same in a word.
+    `live_audio` is what is sent with now; `volumes` has the gains of those who are not as loud as sent, `muted_for_me`
+    those who are silent, for me alone.
     `levels` are dBFS of those heard now; `level_history` the last ten of each, oldest first.
     """
 
@@ -102,7 +104,9 @@ class CallState(msgspec.Struct, frozen=True):
     quality: Mapping[UserId, Quality] = {}
     lines: Mapping[UserId, LineQuality] = {}
     volumes: Mapping[UserId, float] = {}
+    muted_for_me: frozenset[UserId] = frozenset()
     audio: EffectiveAudio | None = None
+    live_audio: LiveAudio | None = None
     statistics: CallStatistics | None = None
     reactions: tuple[ShownReaction, ...] = ()
     typing: tuple[str, ...] = ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from greenroom.protocol.ids import UserId
@@ -36,4 +38,26 @@ class Stay(msgspec.Struct, frozen=True):
     """I am still here: the idle timeout begins anew."""
 
 
-OwnRequest = SetLayout | Pin | Unpin | SetPictureInPicture | Stay
+class SetVolume(msgspec.Struct, frozen=True):
+    """Make somebody louder or softer for me alone; `gain` as in `Volume`."""
+
+    user: UserId
+    gain: float
+
+
+class SetPersonMuted(msgspec.Struct, frozen=True):
+    """Hear somebody no more, or again, for me alone."""
+
+    user: UserId
+    muted: bool
+
+
+class ConfigureAudio(msgspec.Struct, frozen=True):
+    """Change values of `AudioConfiguration` for a call, by name."""
+
+    changes: Mapping[str, str | int | bool]
+
+
+OwnRequest = (
+    SetLayout | Pin | Unpin | SetPictureInPicture | Stay | SetVolume | SetPersonMuted | ConfigureAudio
+)
