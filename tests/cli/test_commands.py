@@ -75,6 +75,10 @@ def test_doctor_finds_what_works_and_mends_what_does_not(nowhere: Place) -> None
     assert ran.code == 0
     parts = {finding["part"]: finding for finding in ran.json}
     assert parts["codec"]["words"].startswith("libopus")
+    assert (
+        parts["processing"]["words"]
+        == "echo, noise and level by WebRTC; voice is told from noise by WebRTC's detector"
+    )
     assert parts["server"]["mend"] == "greenroom serve"
     assert all(finding["mend"] for finding in ran.json if finding["state"] != "ok")
 
@@ -92,9 +96,17 @@ def test_a_file_played_by_one_is_heard_and_recorded_by_another(place: Place, tmp
     with place.running("join", "talk", "--create", "--play", str(sentence), "--loop", name="Ann") as speaker:
         assert speaker.stdout is not None
         assert "in audio_room:talk as Ann" in speaker.stdout.readline()
-        listened = place.run("join", "talk", "--record", str(heard), "--seconds", "4", "--json", name="Bo")
+        listened = place.run(
+            "join", "talk", "--record", str(heard), "--seconds", "4", "--json", "--profile", "64k", name="Bo"
+        )
     assert listened.code == 0, listened.err
     assert listened.json["heard_seconds"]["ann"] > 1.0
+    audio = listened.json["audio"]
+    assert (audio["bitrate"], audio["complexity"]["origin"]) == (
+        {"value": 64_000, "origin": "call"},
+        "broadcaster",
+    )
+    assert audio["processing"]["by"] == "none"
     assert float(np.sqrt(np.mean(read_wav(heard) ** 2))) > 0.01
 
 

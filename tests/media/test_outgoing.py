@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from greenroom.media.blocks import FRAME, Block, silence
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
 from greenroom.media.opus import Encoder, new_decoder, new_encoder
 from greenroom.media.outgoing import Microphone, OutgoingPacket
 from greenroom.media.sources import AudioSource, Silence, Tone
+from greenroom.media.toc import has_fec
 from greenroom.media.voices import Voice, voices
 from greenroom.state.audio import LiveAudio
+from tests.media.room import Room, speech
 from tests.media.sound import assert_tone, click_ratio
 
 
@@ -154,6 +157,32 @@ def test_another_bitrate_acts_on_the_next_packet() -> None:
     microphone.set_live(LiveAudio(bitrate=16_000, dtx=False, fec=False))
     bytes_a_frame(1)
     assert bytes_a_frame(50) == pytest.approx(40, rel=0.3)
+
+
+FEC, NO_FEC = LiveAudio(dtx=False, expected_loss_percent=25), LiveAudio(dtx=False, fec=False)
+LOSSLESS = LiveAudio(dtx=False, expected_loss_percent=0)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "some"),
+    [
+        pytest.param(NO_FEC, FEC, True, id="FEC on"),
+        pytest.param(FEC, NO_FEC, False, id="FEC off"),
+        pytest.param(LOSSLESS, FEC, True, id="loss expected"),
+        pytest.param(FEC, LOSSLESS, False, id="no loss expected"),
+    ],
+)
+def test_copies_inside_packets_begin_and_end_with_the_next_ones(
+    before: LiveAudio, after: LiveAudio, some: bool
+) -> None:
+    microphone = opened(Room(speech(4.0, -20.0)), new_encoder(bitrate=32_000))
+    microphone.set_live(replace(before, bitrate=32_000))
+    first = [microphone.next_packet() for _ in range(60)]
+    microphone.set_live(replace(after, bitrate=32_000))
+    then = [microphone.next_packet() for _ in range(20)]
+    copied = [[has_fec(packet.payload) for packet in part if packet] for part in (first, then)]
+    assert (any(copied[0]), any(copied[1][1:])) == (not some, some)
+    assert copied[1][1] is some, "within one frame: a packet has the copy of the one before"
 
 
 class Noise:

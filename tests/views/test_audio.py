@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from greenroom.policies.audio_config import FIELDS, PROFILES, broadcaster, custom, hi_fi, resolve
 from greenroom.policies.processing import plan_processing
 from greenroom.protocol.call_types import AudioSettings
-from greenroom.views.audio import audio_rows
+from greenroom.views.audio import audio_report, audio_rows
 
 
 def test_every_value_has_a_title_words_and_who_said_it() -> None:
@@ -31,6 +31,15 @@ def test_rows_say_what_a_person_reads_and_what_can_still_change() -> None:
     assert rows["bitrate"].changeable
     assert rows["noise_suppression"].changeable
     assert not rows["channels"].changeable
+
+
+def test_programs_get_every_value_with_its_origin_and_why_it_does_not_act() -> None:
+    audio = resolve(custom(broadcaster(), bitrate=24_000), hi_fi())
+    report = audio_report(replace(audio, route_reason="there are no headphones"))
+    assert set(report) == {*FIELDS, "processing"}
+    assert report["bitrate"] == {"value": 24_000, "origin": "call"}
+    assert report["output_route"] == {"value": "speaker", "origin": "call", "note": "there are no headphones"}
+    assert report["processing"]["by"] == "none"
 
 
 def test_a_value_that_does_not_act_says_why() -> None:

@@ -17,6 +17,7 @@ from urllib.request import urlopen
 import msgspec
 
 from greenroom.cli.config import Config
+from greenroom.policies.processing import EXTRA
 from greenroom.state.devices import NO_DEVICE, Direction, Unknown, choose
 from greenroom.views.words import count
 
@@ -36,6 +37,7 @@ def examine(config: Config) -> Iterator[Finding]:
         _python,
         _opus,
         _sound,
+        _processing,
         _ports,
         _sending,
         _database,
@@ -93,6 +95,18 @@ def _sound(config: Config) -> Finding:
         "ok",
         f"{count(inputs, 'microphone')}, {count(outputs, 'loudspeaker')} by {found.backend}; greenroom devices --check",
     )
+
+
+def _processing(_config: Config) -> Finding:
+    from greenroom.media.processing_webrtc import load
+    from greenroom.media.voice_activity import detector_here
+
+    voice = {"silero": "by Silero's network", "webrtc": "by WebRTC's detector", "energy": "by its level alone"}
+    heard = f"voice is told from noise {voice[detector_here()]}"
+    if load() is None:
+        words = f"noise and level are treated lightly, echo is not cancelled; {heard}"
+        return Finding("processing", "limited", words, EXTRA)
+    return Finding("processing", "ok", f"echo, noise and level by WebRTC; {heard}")
 
 
 def _ports(config: Config) -> Finding:

@@ -97,11 +97,13 @@ class CallAudio:
         except (TypeError, ValueError, Malformed) as error:
             raise Misuse(f"that is no audio configuration: {error}") from None
         effective = replace(wish.resolve(self._client, self._room), frozen=self.effective.frozen)
-        if effective.frozen:  # before, the room is not known; it is asked on entering
+        if effective.frozen and "profile" in changes:  # joining again would not help with that
             _check(effective, self._room)
         stuck = changed_though_frozen(self.effective, effective)
         if stuck:
             raise Misuse(f"{', '.join(stuck)} cannot change while the call uses sound; leave and join again")
+        if effective.frozen:  # before, the room is not known; it is asked on entering
+            _check(effective, self._room)
         self._wish, self.effective = wish, self._as_it_acts(effective)
 
     def acts(self, acting: Acting) -> None:

@@ -183,10 +183,8 @@ PROFILES: Mapping[str, AudioConfiguration] = {
 
 
 def profile_named(name: str) -> AudioConfiguration:
-    """Return the profile of this name, e.g. "hi-fi". Raises `Malformed` and names those there are."""
-    if name not in PROFILES:
-        raise Malformed(f"there is no profile '{name[:40]}'; there are {', '.join(PROFILES)}")
-    return PROFILES[name]
+    """Return the profile of this name, e.g. "hi-fi", or what a named bitrate says. Raises `Malformed` for no such name."""
+    return PROFILES[name] if name in PROFILES else AudioConfiguration(**values_of(name))
 
 
 def with_bitrate_profile(before: AudioConfiguration, profile: BitrateProfile) -> AudioConfiguration:

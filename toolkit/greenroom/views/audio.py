@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from greenroom.policies.audio_config import FIELDS, LIVE, LOCAL
@@ -32,6 +34,21 @@ def audio_rows(audio: EffectiveAudio) -> tuple[AudioRow, ...]:
         )
         for name in FIELDS
     )
+
+
+def audio_report(audio: EffectiveAudio) -> dict[str, dict[str, Any]]:
+    """Return every value of a call's sound as it is, for programs: `{"bitrate": {"value": 64000, "origin": "call"}, …}`.
+
+    A value that does not act here has a `note` that says why; `processing` says what really happens to the microphone.
+    """
+    report: dict[str, dict[str, Any]] = {}
+    for row in audio_rows(audio):
+        origin = audio.origins.get(row.name)
+        report[row.name] = {"value": getattr(audio, row.name), "origin": origin and origin.value}
+        if row.note:
+            report[row.name]["note"] = row.note
+    report["processing"] = {"by": audio.acting.by, "words": acting_words(audio.acting)}
+    return report
 
 
 def value_words(name: str, value: object) -> str:
