@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
+import itertools
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,12 +15,16 @@ from greenroom.errors import Misuse, Refused
 from greenroom.lab.netsim import RelayedBackend
 from greenroom.lab.weather import CLEAR, Weather
 from greenroom.media.blocks import Block
-from greenroom.media.sources import AudioSource
+from greenroom.media.sinks import Meter
+from greenroom.media.sources import AudioSource, Tone
 from greenroom.policies.audio_config import broadcaster, custom, hi_fi
 from greenroom.protocol.call_types import AudioSettings, Settings
+from greenroom.protocol.ids import Cid, UserId
 from greenroom.state.audio import Origin
+from greenroom.state.call import CallState
 from tests.backends.places import Server, client
 from tests.live.listening import until
+from tests.media.sound import is_tone
 
 pytestmark = pytest.mark.live
 
@@ -44,17 +49,26 @@ class Noise:
     def close(self) -> None: ...
 
 
+class Sent(NamedTuple):
+    """One packet of sound on its way to the server: its payload type, its bytes, its RTP timestamp."""
+
+    kind: int
+    size: int
+    timestamp: int
+
+
 class Wire:
-    """The sound that passes between one person and the server: (payload type, bytes) of every packet."""
+    """The sound that passes between one call and the server."""
 
     def __init__(self) -> None:
-        self.packets: list[tuple[int, int]] = []
+        self.packets: list[Sent] = []
 
     def __call__(self, datagram: bytes) -> None:
         if datagram[0] >> 6 == 2 and datagram[1] & 0x7F in (OPUS, RED):
-            self.packets.append((datagram[1] & 0x7F, len(datagram)))
+            stamp = int.from_bytes(datagram[4:8], "big")
+            self.packets.append(Sent(datagram[1] & 0x7F, len(datagram), stamp))
 
-    async def next(self, packets: int) -> list[tuple[int, int]]:
+    async def next(self, packets: int) -> list[Sent]:
         """Return the next so many packets."""
         start = len(self.packets)
         await until(lambda: len(self.packets) >= start + packets)
@@ -69,10 +83,12 @@ def through_relay(
     return Client(backend=backend, source=source, allow_multiple_active_calls=True), backend
 
 
-def wire_of(backend: RelayedBackend) -> Wire:
+def wire_of(backend: RelayedBackend, cid: str | None = None) -> Wire:
+    """Return what is sent from now on, in the room `cid` where there are several."""
     wire = Wire()
-    assert backend.relay is not None
-    backend.relay.taps_up.append(wire)
+    relay = backend.relay if cid is None else backend.relays[Cid(cid)]
+    assert relay is not None
+    relay.taps_up.append(wire)
     return wire
 
 
@@ -84,8 +100,14 @@ async def joined(who: Client, cid: str, **options: object) -> Call:
     return call
 
 
-def kbps(packets: list[tuple[int, int]]) -> float:
-    return sum(size - HEADER_BYTES for _, size in packets) * 8 / (len(packets) * 0.02) / 1000
+def kbps(packets: list[Sent], frame_ms: int = 20) -> float:
+    return sum(packet.size - HEADER_BYTES for packet in packets) * 8 / (len(packets) * frame_ms)
+
+
+def frame_lengths_ms(packets: list[Sent]) -> set[int]:
+    """Return how far apart packets that follow each other are, by their timestamps."""
+    pairs = itertools.pairwise(packets)
+    return {((after.timestamp - before.timestamp) & 0xFFFFFFFF) // 48 for before, after in pairs}
 
 
 async def test_live_values_act_on_the_next_packets(server: Server, cid: str) -> None:
@@ -99,10 +121,10 @@ async def test_live_values_act_on_the_next_packets(server: Server, cid: str) -> 
         assert kbps((await wire.next(50))[10:]) == pytest.approx(16, rel=0.4)
         await call.configure_audio(red_depth=2)
         repeated = (await wire.next(50))[10:]
-        assert {kind for kind, _ in repeated} == {RED}
+        assert {packet.kind for packet in repeated} == {RED}
         assert kbps(repeated) == pytest.approx(3 * 16 + 4, rel=0.4)
         await call.configure_audio(red_depth=0)
-        assert {kind for kind, _ in (await wire.next(20))[3:]} == {OPUS}
+        assert {packet.kind for packet in (await wire.next(20))[3:]} == {OPUS}
         noise.level_dbfs = -60.0
         await asyncio.sleep(2.0)  # the level has to be taken for background first
         start = len(wire.packets)
@@ -134,40 +156,70 @@ async def test_redundancy_follows_the_loss_of_a_listener_and_repairs_it(
         wire = wire_of(up)
         listening = await ben.join(cid)
         await listening.sound_connected()
-        assert {kind for kind, _ in await wire.next(25)} == {OPUS}
+        assert {packet.kind for packet in await wire.next(25)} == {OPUS}
         assert down.relay is not None
         down.relay.change(down=Weather(loss=0.2))
-        await until(lambda: wire.packets[-1][0] == RED, 10.0)
+        await until(lambda: wire.packets[-1].kind == RED, 10.0)
         await listening.state.until(
             lambda call: call.statistics is not None and call.statistics.recovered_red > 20, 10.0
         )
         if and_back:
             down.relay.change(down=CLEAR)
-            await until(lambda: wire.packets[-1][0] == OPUS, 25.0)
+            await until(lambda: wire.packets[-1].kind == OPUS, 25.0)
 
 
-async def test_two_calls_of_one_process_keep_to_their_own_profiles(server: Server, cid: str) -> None:
-    speech = custom(broadcaster(), bitrate=24_000)
+async def test_two_calls_of_one_client_keep_to_their_own_profiles(server: Server, cid: str) -> None:
+    speech = custom(broadcaster(), bitrate=24_000, red_depth=0)
+    music = custom(hi_fi(), frame_length_ms=40)
+    stage = f"{cid}-music"
     async with client(server, "host") as host:
         with pytest.raises(Refused, match="high-fidelity"):
             await host.join(f"{cid}-talk", create=True, audio_configuration=hi_fi())
-        await host.create(f"{cid}-music", title="Music")
-        room = await host.join(f"{cid}-music")
+        await host.create(stage, title="Music")
+        room = await host.join(stage)
         await room.update(settings=Settings(audio=AudioSettings(hifi=True)))
         await room.go_live()
         ann, up = through_relay(server, "ann", Noise(-20.0))
-        bob, other = through_relay(server, "bob", Noise(-20.0))
-        async with ann, bob:
+        async with ann:
             talk = await joined(ann, cid, audio_configuration=speech)
-            music = await bob.join(f"{cid}-music", microphone=False, audio_configuration=hi_fi())
-            await music.sound_connected()
-            await room.grant(server.user("bob"))
-            await music.set_microphone(True)
-            await music.state.until(lambda state: state.microphone.open, 5.0)
-            one, two = wire_of(up), wire_of(other)
-            assert kbps((await one.next(60))[20:]) == pytest.approx(24, rel=0.4)
-            assert kbps((await two.next(60))[20:]) == pytest.approx(2 * 128, rel=0.35)
-            assert Counter(kind for kind, _ in two.packets).most_common(1)[0][0] == RED
-            assert talk.audio_configuration.channels == 1
-            assert music.audio_configuration.channels == 2
-            assert music.state.value.audio == music.audio_configuration
+            talking = wire_of(up, cid)
+            playing = await ann.join(stage, microphone=False, audio_configuration=music)
+            await playing.sound_connected()
+            await room.grant(server.user("ann"))
+            await playing.set_microphone(True)
+            await playing.state.until(lambda state: state.microphone.open, 5.0)
+            stereo = (await wire_of(up, stage).next(50))[20:]
+            assert kbps(stereo, 40) == pytest.approx(2 * 128, rel=0.35)
+            assert ({packet.kind for packet in stereo}, frame_lengths_ms(stereo)) == ({RED}, {40})
+            silent = len(talking.packets)
+            await room.state.until(
+                lambda call: _coding(call, server.user("ann")) == (2, 40.0, 0), 6.0
+            )  # as a listener without loss gets it: stereo, 40 ms a packet, nothing repeated
+            assert len(talking.packets) == silent, "one microphone, one call"
+            await ann.switch_focus(talk)
+            mono = (await talking.next(60))[20:]
+            assert kbps(mono) == pytest.approx(24, rel=0.4)
+            assert ({packet.kind for packet in mono}, frame_lengths_ms(mono)) == ({OPUS}, {20})
+            assert (talk.audio_configuration.channels, playing.audio_configuration.channels) == (1, 2)
+            assert playing.state.value.audio == playing.audio_configuration
+
+
+def _coding(call: CallState, user: UserId) -> tuple[int, float, int] | None:
+    person = None if call.statistics is None else call.statistics.by_person.get(user)
+    coding = None if person is None else person.coding
+    return None if coding is None else (coding.channels, coding.frame_ms, coding.red_depth)
+
+
+@pytest.mark.parametrize("length_ms", [10, 60])
+async def test_a_packet_carries_as_much_as_asked_for_and_is_heard(
+    server: Server, cid: str, length_ms: int
+) -> None:
+    ear = Meter(keep_seconds=1.0)
+    profile = custom(broadcaster(), frame_length_ms=length_ms, red_depth=1)
+    ann, up = through_relay(server, "ann", Tone(440.0, -20.0))
+    async with ann, client(server, "ben", sink=ear) as ben:
+        await joined(ann, cid, audio_configuration=profile)
+        await (await ben.join(cid)).sound_connected()
+        packets = (await wire_of(up).next(20))[5:]
+        assert ({packet.kind for packet in packets}, frame_lengths_ms(packets)) == ({RED}, {length_ms})
+        await until(lambda: is_tone(ear.recent(), 440.0, -20.0), 5.0)
