@@ -149,7 +149,8 @@ def answer_through(answer: str, relay: UdpRelay) -> str:
 
 
 class RelayedBackend(SfuBackend):
-    """A server whose sound passes a relay; its control does not. `relay` is the one of the newest connection."""
+    """A server whose sound passes a relay; its control does not. `relay` is the one of the newest connection,
+    `relays` has those of all rooms."""
 
     def __init__(
         self,
@@ -165,6 +166,7 @@ class RelayedBackend(SfuBackend):
         self.down = down
         self.seed = seed
         self.relay: UdpRelay | None = None
+        self.relays: dict[Cid, UdpRelay] = {}
 
     def session(self, cid: Cid | None = None) -> SfuSession:
         return _RelayedSession(self, self.server, self._token, self._name, cid, self._tls)
@@ -189,15 +191,18 @@ class _RelayedSession(SfuSession):
         relay = relay_before(answer, up=backend.up, down=backend.down, seed=backend.seed)
         if relay is None:
             return answer
-        await self._end_relay()
-        backend.relay = await relay.__aenter__()
+        await self._end_relay(cid)
+        backend.relay = backend.relays[cid] = await relay.__aenter__()
         return answer_through(answer, relay)
 
     async def close(self) -> None:
         await super().close()
-        await self._end_relay()
+        for cid in tuple(self._backend.relays):
+            await self._end_relay(cid)
 
-    async def _end_relay(self) -> None:
-        relay, self._backend.relay = self._backend.relay, None
+    async def _end_relay(self, cid: Cid) -> None:
+        relay = self._backend.relays.pop(cid, None)
         if relay is not None:
             await relay.__aexit__(None, None, None)
+        if self._backend.relay is relay:
+            self._backend.relay = next(reversed(self._backend.relays.values()), None)
