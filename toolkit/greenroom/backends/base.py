@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -22,6 +22,9 @@ from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import Request
 from greenroom.protocol.wire import AnswerBody, FromServer, Question, Signal, Welcome
 from greenroom.state.audio import EffectiveAudio, LiveAudio
+
+IceTransport = Literal["all", "relay"]
+"""By which addresses sound may go straight to another person (WebRTC 1.0, 4.2.4): all, or those of a relay only."""
 
 
 class Link(StrEnum):

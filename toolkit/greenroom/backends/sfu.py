@@ -12,13 +12,13 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from ipaddress import ip_address
-from typing import Literal, cast
+from typing import cast
 from urllib.parse import urlsplit
 
 import aiohttp
 import msgspec
 
-from greenroom.backends.base import Link, LinkChanged, Listener
+from greenroom.backends.base import IceTransport, Link, LinkChanged, Listener
 from greenroom.backends.pending import Outcome, Pending
 from greenroom.errors import GreenroomError, Malformed, Refused, Unauthorized, Unreachable
 from greenroom.media.aiortc_private import LOOPBACK_ADDRESS
@@ -67,7 +67,6 @@ OPEN_SECONDS = 10.0
 ANSWER_SECONDS = 30.0
 MAX_FROM_SERVER_BYTES = 16 * 1024 * 1024
 CLIENT_NAME = "greenroom-python"
-IceTransport = Literal["all", "relay"]
 _FINAL = {CloseCode.FORBIDDEN, CloseCode.REPLACED, CloseCode.UNSUPPORTED_VERSION, CloseCode.MALFORMED}
 
 log = logging.getLogger(__name__)

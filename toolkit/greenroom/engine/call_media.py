@@ -26,6 +26,8 @@ from greenroom.state.call import MediaPhase
 from greenroom.state.path import MediaPath, Way
 
 CONNECT_SECONDS = 10.0
+COME_BACK_SECONDS = 15.0
+"""How long sound goes on straight to somebody who is not back yet in the room of a server that began anew."""
 _FINAL = {Reason.NOT_JOINED, Reason.NOT_FOUND, Reason.ENDED, Reason.BLOCKED}
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,7 @@ class CallMedia:
         self._ways = Ways()
         self._direct: DirectWay | None = None
         self._target: type[WayPlan] | None = None
+        self._waits_for_them: asyncio.TimerHandle | None = None
         self._wanted = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._branch: Branch | None = None
@@ -134,6 +137,8 @@ class CallMedia:
 
     async def close(self) -> None:
         """End the sound; twice is quiet."""
+        if self._waits_for_them is not None:
+            self._waits_for_them.cancel()
         task, self._task = self._task, None
         if task is not None:
             task.cancel()
@@ -230,6 +235,10 @@ class CallMedia:
         if way is not None:
             if isinstance(plan, Straight) and plan.partner == way.plan.partner:
                 way.take(plan)
+            elif way.stands and self._ways.came_anew:
+                if self._waits_for_them is None:
+                    loop = asyncio.get_running_loop()
+                    self._waits_for_them = loop.call_later(COME_BACK_SECONDS, self._stop_waiting)
             elif way.stands:
                 self.attach()
             else:
@@ -238,6 +247,11 @@ class CallMedia:
             self.attach()
         elif isinstance(plan, ThroughServer) and self.current is not None and self.current.connected:
             self._on_path(MediaPath(Way.FORWARDED, plan.reason))
+
+    def _stop_waiting(self) -> None:
+        self._waits_for_them = None
+        if self._direct is not None and isinstance(self._ways.plan, Waiting):
+            self.attach()
 
     def _direct_lost(self, reason: str) -> None:
         log.info("a direct way was lost")

@@ -75,8 +75,10 @@ class DirectWay:
         try:
             async with asyncio.timeout(DIRECT_SECONDS):
                 return await self._open(source, audio, video_lines)
-        except (TimeoutError, MediaFailed):
+        except TimeoutError:
             raise MediaFailed(self._why or failure_words(Failure.NO_WAY, self.plan.name)) from None
+        except MediaFailed as error:
+            raise MediaFailed(self._why or str(error)) from None
 
     def take(self, plan: Straight) -> None:
         """Follow what the room says of the same person now: their number, whether they may be heard."""
@@ -124,7 +126,8 @@ class DirectWay:
         """End it, and tell the other person why unless they know; twice is quiet."""
         failure, self._failure = self._failure, None
         if failure is not None:
-            self._tell(PeerFailed(Failure.UNWILLING if self._stands else failure, self._attempt))
+            known = self._attempt if self._described or not self.plan.offers else ""
+            self._tell(PeerFailed(Failure.UNWILLING if self._stands else failure, known))
         self._stands = False
         following, self._following = self._following, None
         if following is not None:

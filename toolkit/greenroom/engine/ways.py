@@ -8,6 +8,7 @@ from enum import Enum, auto
 from greenroom.policies.peer_to_peer import (
     Straight,
     ThroughServer,
+    Waiting,
     WayPlan,
     failure_words,
     given_up_after,
@@ -37,6 +38,7 @@ class Ways:
         self.plan: WayPlan = ThroughServer()
         self._room: Room | None = None
         self._me = UserId("")
+        self._joined_at: float | None = None
         self._given_up: Mapping[int, str] = {}
         self._tries: dict[int, int] = {}
         self._early: list[PeerSignal] = []
@@ -47,11 +49,23 @@ class Ways:
         """Whether a try waits that the other person asked for."""
         return bool(self._early)
 
+    @property
+    def came_anew(self) -> bool:
+        """Whether we are alone because we came in anew, as after a restart of the server: the other one may follow."""
+        return isinstance(self.plan, Waiting) and self._joined_at not in (None, self._joined_at_now)
+
+    @property
+    def _joined_at_now(self) -> float | None:
+        person = None if self._room is None else self._room.participants.get(self._me)
+        return None if person is None else person.joined_at
+
     def follow(self, room: Room | None, me: UserId) -> None:
         """Plan for the room as it is now."""
         self._room, self._me = room, me
         self._given_up = given_up_after(self._given_up, room, me)
         self.plan = plan_way(room, me, self._given_up)
+        if isinstance(self.plan, Straight):
+            self._joined_at = self._joined_at_now
 
     def tried(self, plan: Straight) -> None:
         """Count a try with that person."""

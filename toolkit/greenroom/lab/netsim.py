@@ -8,13 +8,18 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from ipaddress import ip_address
 from types import TracebackType
 from typing import Self
 
+from msgspec.structs import replace
+
 from greenroom.backends.sfu import SfuBackend, SfuSession
 from greenroom.lab.weather import CLEAR, Way, Weather
-from greenroom.protocol.ids import Cid
+from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.peers import PeerAnswer, PeerCandidate, PeerOffer, PeerSignal
+from greenroom.protocol.wire import FromPeer, FromServer
 
 _CANDIDATE = re.compile(r"^(a=candidate:\S+ \d+ \S+ \d+ )(\S+) (\d+)( typ host.*)$", re.MULTILINE)
 
@@ -150,7 +155,11 @@ def answer_through(answer: str, relay: UdpRelay) -> str:
 
 class RelayedBackend(SfuBackend):
     """A server whose sound passes a relay; its control does not. `relay` is the one of the newest connection,
-    `relays` has those of all rooms."""
+    `relays` has those of all rooms.
+
+    Sound that goes straight to another person passes relays too, in the weather `between` the two: None is as with the
+    server. Both ways pass them, whatever the other person has.
+    """
 
     def __init__(
         self,
@@ -160,13 +169,30 @@ class RelayedBackend(SfuBackend):
         up: Weather = CLEAR,
         down: Weather = CLEAR,
         seed: int = 1,
+        between: Weather | None = None,
     ) -> None:
         super().__init__(server, token=token)
         self.up = up
         self.down = down
         self.seed = seed
+        self.between = between
         self.relay: UdpRelay | None = None
         self.relays: dict[Cid, UdpRelay] = {}
+        self.relays_between: list[UdpRelay] = []
+
+    def change_between(self, weather: Weather) -> None:
+        """Let it be other weather between us and another person from now on, both ways."""
+        self.between = weather
+        for relay in self.relays_between:
+            relay.change(up=weather, down=weather)
+
+    def before_person(self, sdp: str) -> UdpRelay | None:
+        """Return a relay, to be entered, before whom `sdp` describes; None where it names no address."""
+        up, down = (self.up, self.down) if self.between is None else (self.between, self.between)
+        addresses = [found for found in _CANDIDATE.finditer(sdp) if _is_address(found[2])]
+        if not addresses:
+            return None
+        return UdpRelay(addresses[0][2], int(addresses[0][3]), up=up, down=down, seed=self.seed)
 
     def session(self, cid: Cid | None = None) -> SfuSession:
         return _RelayedSession(self, self.server, self._token, self._name, cid, self._tls)
@@ -184,6 +210,7 @@ class _RelayedSession(SfuSession):
     ) -> None:
         super().__init__(server, token, name, cid, tls)
         self._backend = backend
+        self._tasks: set[asyncio.Task[None]] = set()
 
     async def attach(self, cid: Cid, offer: str) -> str:
         answer = await super().attach(cid, offer)
@@ -195,10 +222,49 @@ class _RelayedSession(SfuSession):
         backend.relay = backend.relays[cid] = await relay.__aenter__()
         return answer_through(answer, relay)
 
+    def tell_peer(self, cid: Cid, to: UserId, signal: PeerSignal) -> None:
+        match signal:
+            case PeerOffer(_, sdp) | PeerAnswer(_, sdp):
+                self._later(self._tell_through(cid, to, signal, sdp))
+            case PeerCandidate():
+                pass  # it would lead around the relay
+            case _:
+                super().tell_peer(cid, to, signal)
+
+    def _take(self, message: FromServer) -> None:
+        match message:
+            case FromPeer(_, _, PeerOffer(_, sdp) | PeerAnswer(_, sdp)):
+                self._later(self._take_through(message, sdp))
+            case FromPeer(_, _, PeerCandidate()):
+                pass
+            case _:
+                super()._take(message)
+
+    async def _tell_through(self, cid: Cid, to: UserId, signal: PeerOffer | PeerAnswer, sdp: str) -> None:
+        super().tell_peer(cid, to, replace(signal, sdp=await self._through(sdp)))
+
+    async def _take_through(self, message: FromPeer, sdp: str) -> None:
+        super()._take(replace(message, body=replace(message.body, sdp=await self._through(sdp))))
+
+    async def _through(self, sdp: str) -> str:
+        relay = self._backend.before_person(sdp)
+        if relay is None:
+            return _CANDIDATE.sub("", sdp)
+        self._backend.relays_between.append(await relay.__aenter__())
+        return answer_through(sdp, relay)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def close(self) -> None:
         await super().close()
         for cid in tuple(self._backend.relays):
             await self._end_relay(cid)
+        relays, self._backend.relays_between = self._backend.relays_between, []
+        for relay in relays:
+            await relay.__aexit__(None, None, None)
 
     async def _end_relay(self, cid: Cid) -> None:
         relay = self._backend.relays.pop(cid, None)
@@ -206,3 +272,10 @@ class _RelayedSession(SfuSession):
             await relay.__aexit__(None, None, None)
         if self._backend.relay is relay:
             self._backend.relay = next(reversed(self._backend.relays.values()), None)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        return ip_address(host).version == 4
+    except ValueError:
+        return False  # a name, as browsers hide their address behind

@@ -179,8 +179,10 @@ class DirectConnection(MediaConnection):
         await asyncio.gather(*(self.add_candidate(candidate) for candidate in early))
 
     def _described(self, peer: RTCPeerConnection) -> str:
-        """Return our description, which does not claim that no other addresses will follow."""
+        """Return our description, which does not claim that no other addresses will follow. Raises `MediaFailed`."""
         lines = str(peer.localDescription.sdp).splitlines()
+        if self._relayed_only and not any(line.startswith("a=candidate:") for line in lines):
+            raise MediaFailed("no relay (TURN) can be reached, and nothing else was to be used")
         return "\r\n".join(line for line in lines if line != _END) + "\r\n"
 
     def _usable(self, sdp: str) -> str:

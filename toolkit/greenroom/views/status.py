@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.path import STRAIGHT, Way
 from greenroom.views.words import count, duration
 
 
@@ -47,6 +48,20 @@ def microphone_words(call: CallState) -> str:
     return f"microphone closed: {microphone.reason}"
 
 
+def path_words(call: CallState) -> str:
+    """Return which way sound goes, and why: `through the server: no direct way to Bo was found`; empty while it does not."""
+    because = f": {call.path.reason}" if call.path.reason else ""
+    match call.path.way:
+        case Way.DIRECT:
+            return "straight to the other person"
+        case Way.RELAYED:
+            return "to the other person through a relay"
+        case Way.FORWARDED:
+            return f"through the server{because}"
+        case _:
+            return call.path.reason
+
+
 def statistics_line(call: CallState) -> str:
     """Return the numbers of the last two seconds in a line of at most 79 columns; empty until there are some.
 
@@ -73,9 +88,19 @@ def _sound(call: CallState) -> str:
         case MediaPhase.LOST:
             return " · sound lost, connecting again"
         case MediaPhase.NONE:
-            return " · without sound"
+            return f" · {call.path.reason or 'without sound'}"
+        case _ if call.path.way in STRAIGHT or call.path.reason:
+            return f" · {_PLACES[call.path.way]}"
         case _:
             return ""
+
+
+_PLACES = {
+    Way.NONE: "sound connecting",
+    Way.DIRECT: "sound direct",
+    Way.RELAYED: "sound through a relay",
+    Way.FORWARDED: "sound through the server",
+}
 
 
 def _percent(part: int, whole: int) -> str:
