@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -11,6 +10,7 @@ from greenroom.engine.call import Call
 from greenroom.engine.client import Client
 from greenroom.hosting import start_server_async
 from greenroom.lab.netsim import RelayedBackend
+from greenroom.lab.own_folder import own_folder
 from greenroom.lab.weather import CLEAR, Weather
 from greenroom.media.sinks import AudioSink
 from greenroom.media.sources import AudioSource
@@ -46,7 +46,7 @@ async def listening(
     What is lost is decided by another seed for each listener, from 1.
     """
     async with contextlib.AsyncExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="greenroom-bench-"))
+        folder = stack.enter_context(own_folder("bench"))
         server = await start_server_async(data_dir=folder)
         stack.callback(server.close)
         speaker = Client(server.url, token=server.mint("speaker", "Speaker"), source=source)

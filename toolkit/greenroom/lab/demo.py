@@ -17,6 +17,7 @@ import msgspec
 
 from greenroom.errors import MediaFailed, Refused, Unreachable
 from greenroom.hosting import ServerProcess, start_server
+from greenroom.lab.own_folder import own_folder
 from greenroom.lab.simulate import Cast, CastReport, Person
 from greenroom.media.voices import voices
 from greenroom.protocol.ids import SPEAKER, Cid, UserId
@@ -50,7 +51,7 @@ class Demo:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="greenroom-demo-"))
+            folder = stack.enter_context(own_folder("demo"))
             server = self._server = stack.enter_context(start_server(data_dir=folder))
             self.host_token = server.mint("host", self.host, seconds=_TOKEN_SECONDS)
             self._open_room(server)

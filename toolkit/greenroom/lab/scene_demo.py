@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Self
@@ -12,6 +11,7 @@ from greenroom.backends.base import Backend
 from greenroom.backends.sfu import SfuBackend
 from greenroom.engine.client import Client
 from greenroom.hosting import ServerProcess, start_server
+from greenroom.lab.own_folder import own_folder
 from greenroom.lab.scene import Scene
 from greenroom.lab.scene_play import ScenePlayer
 from greenroom.media.sources import AudioSource
@@ -33,7 +33,7 @@ class SceneDemo:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as stack:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="greenroom-scene-"))
+            folder = stack.enter_context(own_folder("scene"))
             self._server = stack.enter_context(start_server(data_dir=folder))
             self._stack = stack.pop_all()
         return self
