@@ -9,7 +9,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from greenroom.cli import bench, dashboard, demo, history, netsim, operate, people, sound, urls
+from greenroom.cli import bench, calls, dashboard, demo, history, netsim, operate, people, sound, urls
 from greenroom.cli.output import Exit, exit_code, say_error
 from greenroom.errors import GreenroomError
 
@@ -24,6 +24,8 @@ app = typer.Typer(
 app.command()(demo.demo)
 app.command()(dashboard.dash)
 app.command()(people.join)
+app.command()(calls.call)
+app.command()(calls.answer)
 app.command()(people.rooms)
 app.command()(people.hands)
 app.command()(history.history)

@@ -228,7 +228,6 @@ class Ringing:
         if ring.cid not in self._entering or all(rung.answer not in YES for rung in ring.rung):
             return
         enter = self._entering.pop(ring.cid)
-        self._mark(ring.id, accepted=True)
         self._spawn(self._enter(ring, enter))
 
     async def _enter(self, ring: Ring, enter: Enter) -> None:
@@ -237,6 +236,9 @@ class Ringing:
         except (GreenroomError, TimeoutError) as error:
             log.info("a call that was accepted could not be entered: %s", type(error).__name__)
             self._core.log((log_line(f"the call could not be entered: {error}", time.time(), ring.cid),))
+            await self._quietly(self.cancel(ring.cid, "could not connect"))
+        except Exception:  # a fault of ours must not leave the other waiting
+            log.exception("a call that was accepted could not be entered")
             await self._quietly(self.cancel(ring.cid, "could not connect"))
 
     async def _quietly(self, work: Coroutine[Any, Any, None]) -> None:

@@ -122,8 +122,10 @@ def _with(state: RingsState, ring: Ring, me: UserId) -> RingsState:
         rings = {cid: ring if one.id == ring.id else one for cid, one in state.rings.items()}
     else:
         rings[ring.cid] = ring
-    kept = {one.id for one in (*rings.values(), *over)}
-    state = replace(state, rings=rings, over=over, accepted_here=state.accepted_here & kept)
+    accepted_here = state.accepted_here & {one.id for one in (*rings.values(), *over)}
+    if ring.merged_into is not None and (other := rings.get(ring.merged_into)) is not None:
+        accepted_here |= {other.id}  # we called them while they called us, from here
+    state = replace(state, rings=rings, over=over, accepted_here=accepted_here)
     rang = known is None or answer_of(known, me) is RingAnswer.RINGING
     if rang and answer_of(ring, me) in (RingAnswer.MISSED, RingAnswer.CANCELLED):
         call = missed_call(ring, me)
