@@ -69,6 +69,7 @@ from greenroom.state.microphone import effective_hearing, effective_microphone
 from greenroom.state.path import STRAIGHT, MediaPath
 from greenroom.state.replica import Outcome, Replica, receive
 from greenroom.state.session_events import CallEnded
+from greenroom.state.volumes import Volume
 from greenroom.views.log import notice_words
 
 AboutRoom = (
@@ -410,8 +411,8 @@ class Membership:
         self._media.refresh_path()
 
     def set_volume(self, user: UserId, gain: float) -> None:
-        """Make one person louder or softer for us, now and whenever they are heard again, in every call."""
-        self.volumes.set(user, replace(self.volumes.of(user), gain=gain))
+        """Make one person louder or softer for us, in every call, now and whenever they are heard again; not muted then."""
+        self.volumes.set(user, Volume(gain))
 
     def set_person_muted(self, user: UserId, muted: bool) -> None:
         """Hear one person no more, or again as loud as before, in every call."""

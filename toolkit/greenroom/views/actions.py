@@ -46,6 +46,7 @@ from greenroom.state.focus import HandOff
 from greenroom.state.idle import IdlePhase
 from greenroom.state.layout import next_layout
 from greenroom.state.own_requests import OwnRequest, Pin, SetLayout, SetPictureInPicture, Stay, Unpin
+from greenroom.views.knobs import knob_label, mute_turned, turned, volume_turned
 
 Asked = Request | Signal | HandOff | OwnRequest
 """What an action makes: for the room, beside its log, or for our own engine."""
@@ -74,6 +75,7 @@ class Group(StrEnum):
     MODERATION = "moderation"
     ROOM = "room"
     CHAT = "chat"
+    SOUND = "sound"
     VIEW = "how it looks to me"
 
 
@@ -182,6 +184,28 @@ def _pin(call: CallState, chosen: Chosen) -> Asked | None:
 def _can_pin(call: CallState, user: UserId | None) -> bool:
     room = _in(call)
     return room is not None and user is not None and (user in call.view.pins or _speaks(room, user))
+
+
+def _has_sound(call: CallState, _user: UserId | None) -> bool:
+    return _in(call) is not None and call.audio is not None
+
+
+def _can_be_heard(call: CallState, user: UserId | None) -> bool:
+    room = _in(call)
+    return (
+        room is not None
+        and user is not None
+        and user != call.me
+        and user in room.participants
+        and (_speaks(room, user) or user in call.volumes or user in call.muted_for_me)
+    )
+
+
+def _knob(id: str, key: str, name: str, label: str, help: str, steps: int = 1) -> Action:
+    """Return the action that turns a value of a call's sound by `steps`."""
+    return Action(
+        id, key, label, help, Group.SOUND, _has_sound, lambda call, _chosen: turned(call, name, steps)
+    )
 
 
 def _can_raise(call: CallState, _user: UserId | None) -> bool:
@@ -474,6 +498,53 @@ ACTIONS: tuple[Action, ...] = (
         confirm=True,
     ),
     Action(
+        "louder",
+        "+",
+        "Louder",
+        "Make the selected speaker louder, for me alone; remembered",
+        Group.SOUND,
+        _can_be_heard,
+        lambda call, chosen: volume_turned(call, chosen.user, 1),
+        Target.PERSON,
+    ),
+    Action(
+        "softer",
+        "-",
+        "Softer",
+        "Make the selected speaker softer, for me alone; remembered",
+        Group.SOUND,
+        _can_be_heard,
+        lambda call, chosen: volume_turned(call, chosen.user, -1),
+        Target.PERSON,
+    ),
+    Action(
+        "silence",
+        "z",
+        "Mute for me",
+        "Hear the selected speaker no more, or again, for me alone; remembered",
+        Group.SOUND,
+        _can_be_heard,
+        lambda call, chosen: mute_turned(call, chosen.user),
+        Target.PERSON,
+    ),
+    _knob("bitrate_up", "]", "bitrate", "Bitrate up", "Send with more bits: clearer, and more to lose"),
+    _knob(
+        "bitrate_down", "[", "bitrate", "Bitrate down", "Send with fewer bits, for a narrow line", steps=-1
+    ),
+    _knob("red", "R", "red_depth", "RED", "How many earlier packets each packet repeats, against loss"),
+    _knob("fec", "F", "fec", "FEC", "Send a copy of each packet inside the next one, against loss"),
+    _knob("dtx", "T", "dtx", "DTX", "Send nearly nothing while I am silent"),
+    _knob(
+        "expected_loss",
+        "X",
+        "expected_loss_percent",
+        "Expected loss",
+        "What Opus prepares for when it makes FEC",
+    ),
+    _knob("noise", "N", "noise_suppression", "Noise", "Take steady noise out of my microphone"),
+    _knob("echo", "C", "echo_cancellation", "Echo cancelling", "Take out what my loudspeaker plays"),
+    _knob("gain", "U", "gain_control", "Gain control", "Keep my voice at an even level"),
+    Action(
         "stay",
         "S",
         "Stay",
@@ -516,6 +587,15 @@ REACTIONS = ("👍", "❤️", "👏", "😂", "🎉", "🤔")
 """What faces offer for a reaction."""
 
 BY_ID = {action.id: action for action in ACTIONS}
+_KNOBS = {
+    "red": "red_depth",
+    "expected_loss": "expected_loss_percent",
+    "noise": "noise_suppression",
+    "fec": "fec",
+    "dtx": "dtx",
+    "echo": "echo_cancellation",
+    "gain": "gain_control",
+}
 
 
 def label_of(action: Action, call: CallState) -> str:
@@ -529,6 +609,10 @@ def label_of(action: Action, call: CallState) -> str:
             return "Go backstage" if call.room is not None and call.room.live else "Go live"
         case "layout":
             return f"Layout: {next_layout(call.view.layout)}"
+        case "red" | "expected_loss" | "noise" | "fec" | "dtx" | "echo" | "gain":
+            return knob_label(call, _KNOBS[action.id], action.label)
+        case "bitrate_up" | "bitrate_down":
+            return knob_label(call, "bitrate", "Bitrate", 1 if action.id == "bitrate_up" else -1)
         case "small":
             return "Whole view" if call.view.picture_in_picture else "Small view"
         case _:
