@@ -9,6 +9,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from greenroom.lab.clicks import clicks
 from greenroom.media.blocks import Block
 from greenroom.media.dsp import strongest_hz, tone_dbfs
 
@@ -16,6 +17,11 @@ from greenroom.media.dsp import strongest_hz, tone_dbfs
 def click_ratio(sound: Block, steady: Block) -> float:
     """How much the roughest moment of `sound` (third difference) exceeds that of `steady`; a click has 10 and more."""
     return float(np.abs(np.diff(sound[:, 0], 3)).max() / np.abs(np.diff(steady[:, 0], 3)).max())
+
+
+def assert_no_click(sound: Block, louder_than_db: float = -80.0) -> None:
+    """Nothing in `sound`, a tone that may come, go and change, is rougher than a fade of 3 ms (see `lab.clicks`)."""
+    assert clicks(sound, louder_than_db) == []
 
 
 def assert_tone(sound: Block, frequency_hz: float, level_dbfs: float, tolerance_db: float = 0.5) -> None:

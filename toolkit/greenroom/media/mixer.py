@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping
 from typing import Generic, TypeVar
 
+import numpy as np
+
 from greenroom.media.blocks import FRAME, Block, silence, with_channels
 from greenroom.media.dsp import Fader, Limiter, ending, placed, rising
 
@@ -52,11 +54,20 @@ class Mixer(Generic[Key]):
         self._gains.pop(key, None)
         self._pans.pop(key, None)
 
-    def mix(self, blocks: Mapping[Key, Block], frames: int = FRAME) -> Block:
-        """Return the mix of `blocks`, each with `frames`, shape (frames, channels)."""
+    def mix(
+        self, blocks: Mapping[Key, Block], frames: int = FRAME, *, leaving: Mapping[Key, Block] | None = None
+    ) -> Block:
+        """Return the mix of `blocks`, each with `frames`, shape (frames, channels).
+
+        `leaving` has what follows of voices which end here, to be faded out; another of the same key fades in.
+        """
         mono, sides = silence(frames), silence(frames, self.channels)
         ramp_frames = min(frames, FRAME)
         last: dict[Key, Block] = {}
+        for key, block in (leaving or {}).items():
+            if self._last.pop(key, None) is not None:
+                voice = with_channels(self._as_it_is(key, block[:ramp_frames]), self.channels)
+                sides[:ramp_frames] += voice * (1.0 - rising(ramp_frames))
         for key, block in blocks.items():
             voice = self._placed(key, self._faded(key, block))
             if key not in self._last:
@@ -84,6 +95,14 @@ class Mixer(Generic[Key]):
     def _faded(self, key: Key, block: Block) -> Block:
         fader = self._gains.get(key)
         return block if fader is None else fader.apply(block)
+
+    def _as_it_is(self, key: Key, block: Block) -> Block:
+        """Return `block` at the gain and place that `key` has at this moment, without moving on."""
+        gain, pan = self._gains.get(key), self._pans.get(key)
+        voice = block if gain is None else (block * np.float32(gain.gain)).astype(np.float32)
+        if pan is None or self.channels != 2:
+            return voice
+        return placed(voice, np.full((1, 1), pan.gain, np.float32))
 
     def _placed(self, key: Key, block: Block) -> Block:
         """Return `block` with one channel if it may be spread to all of them alike, else with ours."""

@@ -37,6 +37,7 @@ class Playout:
         self._sink = sink
         self._calls: dict[str, Pullable] = {}
         self._leaving: set[str] = set()
+        self._replaced: dict[str, Pullable] = {}
         self._people: dict[str, Mixer[int]] = {}
         self._master: Mixer[str] = Mixer(sink.channels)
         self._taps: list[Tap] = []
@@ -55,7 +56,13 @@ class Playout:
         return tuple(call_id for call_id in self._calls if call_id not in self._leaving)
 
     def add(self, call_id: str, connection: Pullable, gain: float = 1.0, pan: float = 0.0) -> None:
-        """Play `connection` as `call_id`; one of the same name is replaced, and keeps its people's gains and places."""
+        """Play `connection` as `call_id`; one of the same name is replaced, and keeps its people's gains and places.
+
+        The one before is pulled once more, to be faded out.
+        """
+        before = self._calls.get(call_id)
+        if before is not None and before is not connection:
+            self._replaced.setdefault(call_id, before)
         self._calls[call_id] = connection
         self._leaving.discard(call_id)
         self._people.setdefault(call_id, Mixer(self._master.channels, limited=False))
@@ -92,9 +99,12 @@ class Playout:
 
     def replace_sink(self, sink: AudioSink) -> None:
         """Fade out of the sink before and into `sink`, within 20 ms; both have the same channels or are converted."""
-        self._leaving_sink = self._sink
+        if not self._fade_in_sink:  # else nothing was written since the last change
+            self._leaving_sink = self._sink
         self._sink = sink
-        self._fade_in_sink = True
+        self._fade_in_sink = self._leaving_sink is not sink
+        if not self._fade_in_sink:
+            self._leaving_sink = None
 
     def tap(self, heard: Tap) -> Callable[[], None]:
         """Call `heard(call_id, speaker number, block)` for everyone, before any gain; return how to stop that."""
@@ -122,7 +132,9 @@ class Playout:
         for call_id, connection in self._calls.items():
             people = connection.pull(frames)
             self._tell_taps(call_id, people)
-            mixed_calls[call_id] = self._people[call_id].mix(people, frames)
+            before = self._replaced.pop(call_id, None)
+            leaving = before.pull(frames) if before is not None else None
+            mixed_calls[call_id] = self._people[call_id].mix(people, frames, leaving=leaving)
         mixed = self._master.mix(mixed_calls, frames)
         for call_id in self._leaving:
             del self._calls[call_id]
