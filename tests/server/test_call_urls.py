@@ -28,9 +28,18 @@ from greenroom.protocol.call_urls import (
 )
 from greenroom.protocol.ids import ADMIN, ANONYMOUS, CALL_MEMBER, GUEST, SPEAKER, Cid, Role, UserId
 from greenroom.protocol.refusals import Reason
-from greenroom.protocol.requests import BlockUser, End, GetOrCreate, Join, RemoveMember
+from greenroom.protocol.requests import (
+    AcceptRing,
+    BlockUser,
+    CancelRing,
+    End,
+    GetOrCreate,
+    Join,
+    RemoveMember,
+    StartRing,
+)
 from greenroom.protocol.ringing import RingKind
-from greenroom.protocol.wire import Answer, Failed
+from greenroom.protocol.wire import Answer, Failed, QueryRoom, RoomView
 from greenroom.server.call_urls import read, sign
 from greenroom.server.tokens import mint, new_keys, verify
 from tests.server.guest import CID, Guest, open_room, serving, token_for, visiting
@@ -247,6 +256,28 @@ async def test_a_call_address_makes_a_room_of_its_own_for_the_caller_and_the_cal
             coming = await given(server.url, named.secret, name="Di")
             assert coming.cid == "default:desk"
             await (await visit.enter(coming.token)).done(Join(), cid=coming.cid)
+
+
+async def test_a_room_made_for_a_call_that_is_over_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("greenroom.server.call_urls.UNUSED_SECONDS", 0.5)
+    async with serving(tmp_path) as server, visiting(server.url) as visit:
+        bo = await visit.enter(token_for(tmp_path, "bo"))
+        signed = await made(bo, MakeUrl(UrlKind.CALL, to=UserId("bo")))
+        coming = await given(server.url, signed.secret, name="Cy")
+        cy = await visit.enter(coming.token)
+        await cy.done(StartRing((UserId("bo"),)), Join(), cid=coming.cid)
+        await bo.done(AcceptRing(), Join(), cid=coming.cid)
+        await cy.done(CancelRing(), cid=coming.cid)
+        async with asyncio.timeout(10.0):
+            while True:
+                answer = await bo.ask(QueryRoom(coming.cid))
+                assert isinstance(answer, Answer)
+                assert isinstance(answer.body, RoomView)
+                if answer.body.room.ended_at is not None:
+                    break
+                await asyncio.sleep(0.1)
 
 
 async def test_pages_of_addresses_are_newest_first_and_ones_own(tmp_path: Path) -> None:

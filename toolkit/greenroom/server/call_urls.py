@@ -31,6 +31,7 @@ from greenroom.protocol.call_urls import (
 )
 from greenroom.protocol.decide import decide
 from greenroom.protocol.deciding import Actor, Facts, may_see, not_found
+from greenroom.protocol.events import RoomEnded
 from greenroom.protocol.ids import (
     ADMIN,
     ANONYMOUS,
@@ -63,6 +64,7 @@ STATEMENT_VERSION = 1
 MAX_PAGE = 100
 MAX_ATTEMPT_CHARACTERS = 100
 CALL_ROOM_TYPE = "default"
+UNUSED_SECONDS = JOIN_SECONDS + 30.0
 _WORDS = {
     UrlState.REVOKED: "that link was taken back; ask for a new one",
     UrlState.EXPIRED: "that link has expired; ask for a new one",
@@ -114,6 +116,19 @@ class CallUrls:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._made: dict[Cid, float] = {}
+
+    def tick(self, now: float) -> None:
+        """End rooms that were made for one call, once that is over or was never placed. `now` is wall-clock time."""
+        for cid, made_at in list(self._made.items()):
+            hosted = self._house.hosted(cid)
+            room = None if hosted is None else hosted.room
+            if self._house.ringing.board.ring(cid) is not None or (room is not None and room.participants):
+                self._made[cid] = now
+            elif hosted is None or now - made_at > UNUSED_SECONDS:
+                del self._made[cid]
+                if hosted is not None:
+                    hosted.apply(lambda value: () if value.ended_at is not None else (RoomEnded(now, None),))
 
     async def answer(
         self, person: Person, question: MakeUrl | QueryUrls | RevokeUrl
@@ -249,6 +264,8 @@ class CallUrls:
         refusal = await self._house.create(person, OpId(secrets.token_hex(8)), use.cid, make)
         if refusal is not None:
             return refusal
+        if info.cid is None:
+            self._made[use.cid] = time.time()
         room = await self._house.room(use.cid)
         if room.committed is not None and use.user not in room.committed.members:
             return await room.request(maker, SetRole(use.user, CALL_MEMBER, name), time.time(), Facts())

@@ -378,6 +378,7 @@ class House:
                     del self._rooms[cid]
                     self._used_at.pop(cid, None)
             self.lobby.flush(now)
+            self.call_urls.tick(now)
             self.records.tick(now, any(not room.idle for room in self._rooms.values()))
 
 

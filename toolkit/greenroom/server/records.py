@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 import re
 import time
@@ -45,6 +46,7 @@ from greenroom.storage.records import alive_change, person_change, record_change
 if TYPE_CHECKING:
     from greenroom.server.house import House
 
+log = logging.getLogger(__name__)
 ALIVE_EVERY_SECONDS = 5.0
 """How far off the end of a call may be at most when the server is killed in it and nobody spoke."""
 RESUME_SECONDS = 60.0
@@ -138,7 +140,17 @@ class Records:
 
     def room_changed(self, cid: Cid, room: Room | None, proposals: Sequence[Proposal]) -> None:
         """Follow who comes and goes, and when a room is live with people in it. `room` is what is kept now."""
-        now = time.time()
+        try:
+            changes = self._follow(cid, room, proposals, time.time())
+        except Exception:  # whoever keeps records must not keep people from talking
+            log.exception("what happened in a room could not be put on record")
+            return
+        if changes:
+            self._house.writer.journal(*changes)
+
+    def _follow(
+        self, cid: Cid, room: Room | None, proposals: Sequence[Proposal], now: float
+    ) -> list[RowChange]:
         by: UserId | None = None
         changes: list[RowChange] = []
         follows = [going for going in (self._calls.get(cid), self._sessions.get(cid)) if going is not None]
@@ -162,8 +174,7 @@ class Records:
         elif session is not None:
             reason = "" if room is None or (room.live and room.ended_at is None) else "the room was closed"
             changes += self._end(session, reason, now)
-        if changes:
-            self._house.writer.journal(*changes)
+        return changes
 
     def _is_placed(self, cid: Cid) -> bool:
         ring = self._house.ringing.board.ring(cid)
