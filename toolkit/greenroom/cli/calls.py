@@ -23,7 +23,7 @@ from greenroom.protocol.ids import UserId, parse_cid, parse_user
 from greenroom.protocol.ringing import EndReason, Ring, RingId, RingPhase
 from greenroom.state.engine import ClientState, ConnectionPhase
 from greenroom.state.rings import incoming
-from greenroom.views.rings import end_words, missed_words
+from greenroom.views.rings import end_words
 
 if TYPE_CHECKING:
     from greenroom.engine.client import Client
@@ -192,7 +192,7 @@ async def _call(
             answered = _until_answered(client, ring.id)
             taken = await _first(answered, interrupted, timeout)
             if taken is None:
-                await _hang_up(client, ring)
+                await _hang_up(client, ring, "" if interrupted.is_set() else "nobody answered in time")
             heard = await _talk(client, ring, source, interrupted, seconds)
             over = client.state.value.rings.find(ring.id) or ring
         _report(client, over, heard, json, interrupted.is_set() and taken is None)
@@ -212,8 +212,6 @@ async def _answer(
         with _interrupted() as interrupted, _lines(client, json):
             state = client.state.value
             if not json:
-                for missed in state.rings.missed:
-                    say(missed_words(missed))
                 say(f"waiting for a call as {state.name or state.user} ({state.user}); Ctrl-C ends")
             ring = await _first(_until_rung(client, caller), interrupted, timeout)
             if ring is None:
@@ -282,9 +280,9 @@ async def _talk(
     return heard
 
 
-async def _hang_up(client: Client, ring: Ring) -> None:
-    with contextlib.suppress(GreenroomError):  # over already is what was wanted
-        await client.cancel_ring(ring)
+async def _hang_up(client: Client, ring: Ring, reason: str) -> None:
+    with contextlib.suppress(GreenroomError, TimeoutError):  # over already is what was wanted
+        await client.cancel_ring(ring, reason=reason)
         await asyncio.wait_for(_until_answered(client, ring.id), 2.0)
 
 
@@ -316,7 +314,7 @@ def _interrupted() -> Iterator[asyncio.Event]:
 @contextlib.contextmanager
 def _lines(client: Client, json: bool) -> Iterator[None]:
     """Print what happens, as it happens."""
-    said = len(client.state.value.log)
+    said = 0
 
     def tell(state: ClientState) -> None:
         nonlocal said

@@ -22,7 +22,7 @@ from greenroom.protocol.wire import MissedCalls, RingChanged, Rings
 from greenroom.state.call import CallPhase
 from greenroom.state.engine import ConnectionPhase
 from greenroom.state.rings import RingsState, answer_of, incoming, outgoing, received, seen
-from greenroom.views.rings import ring_words
+from greenroom.views.rings import missed_words, ring_words
 
 if TYPE_CHECKING:
     from greenroom.engine.client_core import ClientCore
@@ -63,6 +63,9 @@ class Ringing:
         """Take what the server tells of calls."""
         client = self._core.state.value
         self._set(received(client.rings, message, client.user, self._now()))
+        if isinstance(message, MissedCalls):
+            now = time.time()
+            self._core.log(tuple(log_line(missed_words(call), now, call.cid) for call in message.calls))
 
     def offline(self) -> None:
         """The connection ended for good: nothing rings any more."""
