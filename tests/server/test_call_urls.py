@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import logging
 import time
 from pathlib import Path
 from typing import Any
@@ -160,6 +161,21 @@ async def test_a_room_address_lets_in_as_many_as_it_says_also_after_a_restart(tm
         assert isinstance(answer, Answer)
         assert isinstance(answer.body, UrlsPage)
         assert [(info.id, info.used) for info in answer.body.urls] == [(signed.info.id, 3)]
+
+
+async def test_neither_a_secret_nor_a_token_is_logged(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with serving(tmp_path) as server, visiting(server.url) as visit:
+        ann = await visit.enter(token_for(tmp_path, "ann"))
+        await open_room(ann)
+        signed = await made(ann, MakeUrl(UrlKind.ROOM, CID))
+        redeemed = await given(server.url, signed.secret)
+        await redeem(server.url, signed.secret)
+        await redeem(server.url, f"{signed.secret}x")
+    for hidden in (signed.secret, signed.secret.split(".")[2], redeemed.token):
+        assert hidden not in caplog.text
 
 
 async def test_a_lost_answer_costs_no_second_use(tmp_path: Path) -> None:
