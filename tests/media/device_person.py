@@ -14,11 +14,19 @@ import msgspec
 
 from greenroom.engine.client import Client
 from greenroom.media.audio_session import AudioSession
+from greenroom.policies.audio_config import broadcaster, custom
 from greenroom.state.engine import ClientState
+
+UNTREATED = custom(
+    broadcaster(), echo_cancellation=False, noise_suppression="off", gain_control=False, dtx=False
+)
 
 
 class Orders(msgspec.Struct, frozen=True):
-    """Who to be and where; `speaks` opens the microphone and makes the room."""
+    """Who to be and where; `speaks` opens the microphone and makes the room.
+
+    Only echo is treated, if `cancels_echo`: what these people say is tones, which are noise to any suppression.
+    """
 
     server: str
     token: str
@@ -26,6 +34,7 @@ class Orders(msgspec.Struct, frozen=True):
     input: str
     output: str
     speaks: bool
+    cancels_echo: bool = False
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -60,7 +69,10 @@ async def main() -> None:
     orders = msgspec.json.decode(sys.stdin.readline(), type=Orders)
     with AudioSession(input=orders.input, output=orders.output) as session:
         async with Client(orders.server, token=orders.token, devices=session) as client:
-            call = await client.join(orders.cid, create=orders.speaks, microphone=orders.speaks)
+            sound = custom(UNTREATED, echo_cancellation=orders.cancels_echo)
+            call = await client.join(
+                orders.cid, create=orders.speaks, microphone=orders.speaks, audio_configuration=sound
+            )
             if orders.speaks:
                 await call.go_live()
             before: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import math
@@ -18,11 +19,14 @@ import msgspec
 import numpy as np
 import pytest
 
+from greenroom.engine.client import Client
 from greenroom.hosting import ServerProcess, start_server
-from greenroom.media.blocks import RATE_HZ
+from greenroom.media.blocks import RATE_HZ, Block
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs, tone_dbfs
+from greenroom.media.sinks import Meter
 from tests.cli.program import COMMAND, Ran
 from tests.media.device_person import Orders, Seen
+from tests.media.room import Room, power_dbfs, speech
 from tests.media.virtual_sound import (
     LOUDSPEAKER,
     MICROPHONE,
@@ -319,6 +323,48 @@ def quiet() -> Iterator[VirtualSound]:
         yield quiet
     finally:
         quiet.close()
+
+
+class Clip:
+    """Says what is in a block, once."""
+
+    channels = 1
+
+    def __init__(self, sound: Block) -> None:
+        self._room = Room(sound)
+
+    def read(self, frames: int) -> Block:
+        return self._room.read(frames)
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+async def test_who_talks_to_somebody_with_loudspeakers_does_not_hear_themselves(
+    quiet: VirtualSound, tmp_path: Path
+) -> None:
+    quiet.pactl("load-module", "module-loopback", "source=spk.monitor", "sink=spoken", "latency_msec=30")
+    back, cid = Meter(keep_seconds=1.5), f"audio_room:{secrets.token_hex(6)}"
+    with start_server(data_dir=str(tmp_path)) as server:
+        ann = Person(quiet)
+        ann.begin(
+            Orders(
+                server.url, server.mint("ann", "Ann"), cid, MICROPHONE, LOUDSPEAKER, True, cancels_echo=True
+            )
+        )
+        try:
+            ann.until(lambda ann: ann.open and ann.speaker == "running", 20.0, "Ann is heard and hears")
+            token = server.mint("bob", "Bob", "admin")
+            async with Client(server.url, token=token, source=Clip(speech(8.0, -20.0)), sink=back) as bob:
+                call = await bob.join(cid, microphone=True)
+                await call.sound_connected()
+                await call.state.until(lambda state: state.microphone.open, 5.0)
+                await asyncio.sleep(2.5)  # a canceller learns the room while it listens
+                echo = await asyncio.to_thread(quiet.heard, "spoken", 1.5)
+        finally:
+            ann.end()
+    assert power_dbfs(echo) > -30.0, "Ann's microphone hears her loudspeaker"
+    assert power_dbfs(back.recent()) < power_dbfs(echo) - 30.0
 
 
 def test_another_loudspeaker_is_taken_while_sound_plays_without_a_click(quiet: VirtualSound) -> None:
