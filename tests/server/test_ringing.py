@@ -171,12 +171,12 @@ async def test_who_calls_too_often_is_slowed_down(tmp_path: Path) -> None:
 
 
 @pytest.mark.live
-async def test_after_the_server_was_killed_nothing_rings_for_ever_and_people_in_a_call_talk_on(
+async def test_after_the_server_was_killed_nothing_rings_for_ever_and_no_missed_call_is_forgotten(
     tmp_path: Path,
 ) -> None:
     server = await start_server_async(data_dir=str(tmp_path), media_workers=0)
     port = int(server.url.rpartition(":")[2])
-    tokens = {user: await asyncio.to_thread(server.mint, UserId(user), user.title()) for user in "abc"}
+    tokens = {user: await asyncio.to_thread(server.mint, UserId(user), user.title()) for user in "abcd"}
     async with (
         Client(server.url, token=tokens["a"], allow_multiple_active_calls=True) as ann,
         Client(server.url, token=tokens["b"], allow_multiple_active_calls=True) as bo,
@@ -191,6 +191,7 @@ async def test_after_the_server_was_killed_nothing_rings_for_ever_and_people_in_
         )
         waiting = await ann.ring("c")
         await cy.incoming_calls.until(bool, SECONDS)
+        away = await ann.ring("d")
         server.kill()
         again = await start_server_async(data_dir=str(tmp_path), media_workers=0, port=port)
         try:
@@ -204,6 +205,9 @@ async def test_after_the_server_was_killed_nothing_rings_for_ever_and_people_in_
             ring = await bo.ring("c")  # and calls can be placed again
             await cy.incoming_calls.until(bool, SECONDS)
             await bo.cancel_ring(ring)
+            async with Client(server.url, token=tokens["d"]) as di:
+                told = await di.state.until(lambda state: bool(state.rings.missed), SECONDS)
+                assert [call.ring for call in told.rings.missed] == [away.id]
         finally:
             await asyncio.to_thread(again.close)
 

@@ -124,6 +124,7 @@ class House:
         done = await self.repository.operations(now - REMEMBERED_SECONDS)
         self._operations = Operations(((user, op) for user, op, _ in done), time.monotonic())
         await self.records.open(now)
+        await self.ringing.open(now)
         self.writer.start()
         if self._engine is not None:
             self._engine.on_event = self.media_events.happened

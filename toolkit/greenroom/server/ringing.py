@@ -9,6 +9,8 @@ import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
+
 from greenroom.errors import StorageFailed
 from greenroom.protocol.deciding import Facts, settle
 from greenroom.protocol.events import Event, MemberSet, RoomEnded
@@ -17,13 +19,14 @@ from greenroom.protocol.placing import Placing
 from greenroom.protocol.refusals import Reason, Refusal
 from greenroom.protocol.requests import RingRequest, StartRing
 from greenroom.protocol.ring_steps import Callee, CallerLost, RoomOver
-from greenroom.protocol.ringing import EndReason, Ring, RingId
+from greenroom.protocol.ringing import EndReason, Ring, RingAnswer, RingId, missed_call
 from greenroom.protocol.room import LeaveReason, Member, Room
 from greenroom.protocol.switchboard import Change, Switchboard, let_go, missed_calls, told
 from greenroom.protocol.wire import MissedCalls, RingChanged, Rings, encode
 from greenroom.server.limits import RINGS_BURST, RINGS_PER_SECOND, Buckets
 from greenroom.server.people import Line, Person
 from greenroom.server.room import UNAVAILABLE, HostedRoom
+from greenroom.storage.untold import told_change, untold_change
 
 if TYPE_CHECKING:
     from greenroom.server.house import House
@@ -47,6 +50,13 @@ class Ringing:
         self._timer: asyncio.TimerHandle | None = None
         self._lost: dict[UserId, asyncio.TimerHandle] = {}
         self._tasks: set[asyncio.Future[None]] = set()
+        self._untold: set[UserId] = set()
+
+    async def open(self, now: float) -> None:
+        """Take up what people were not told of before the server stopped. Raises `StorageFailed`."""
+        for user, call in await self._house.repository.untold_calls.take_up(now):
+            self._untold.add(user)
+            self.board.keep_missed(user, call)
 
     def on_change(self, changed: Changed) -> None:
         """Call `changed` for every change of every ring, in order. If what it returns for a new ring raises
@@ -78,6 +88,9 @@ class Ringing:
         line.send(encode(Rings(tuple(ring for ring in rings if _may_know(person, ring.cid)))))
         if missed := self.board.take_missed(person.user):
             line.send(encode(MissedCalls(missed)))
+        if person.user in self._untold:
+            self._untold.discard(person.user)
+            self._house.writer.journal(told_change(person.user))
 
     def gone_away(self, person: Person) -> None:
         """Somebody's connection ended: what they placed rings until they could be back."""
@@ -202,9 +215,11 @@ class Ringing:
             for user in change.newly_rung:
                 if self._line(user, ring.cid) is None:
                     self._tell_not_connected(ring, user)
+                    records += self._keep_untold(ring, user)
             for user, call in missed_calls(change):
                 if self._line(user, ring.cid) is None:
                     self.board.keep_missed(user, call)
+                    self._keep_untold(ring, user)
             if change.ended:
                 self._let_go(ring)
         self._schedule()
@@ -221,6 +236,16 @@ class Ringing:
             if record is not None:
                 records.append(self._run(record))
         return records
+
+    def _keep_untold(self, ring: Ring, user: UserId) -> list[asyncio.Future[None]]:
+        """Keep for somebody who is not connected that they were called: a server that stops must not forget it."""
+        call = missed_call(ring, user)
+        if call is None:
+            return []
+        if call.outcome is RingAnswer.RINGING:
+            call = replace(call, outcome=RingAnswer.MISSED)
+        self._untold.add(user)
+        return [self._run(self._house.writer.commit((untold_change(user, call),)))]
 
     def _run(self, work: Awaitable[None]) -> asyncio.Future[None]:
         task = asyncio.ensure_future(work)

@@ -15,6 +15,7 @@ from greenroom.protocol.wire import RoomFilter
 if TYPE_CHECKING:
     from greenroom.storage.call_urls import StoredUrls
     from greenroom.storage.records import StoredRecords
+    from greenroom.storage.untold import UntoldCalls
 
 Cell = str | int | float | bool | None
 Row = Mapping[str, Cell]
@@ -73,6 +74,7 @@ class Repository(Protocol):
 
     call_urls: StoredUrls
     records: StoredRecords
+    untold_calls: UntoldCalls
 
     async def open(self) -> None:
         """Connect, and bring the tables to this version. Raises `StorageFailed` when they are of a newer one."""

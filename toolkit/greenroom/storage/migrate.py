@@ -9,8 +9,8 @@ import sqlalchemy as sa
 from greenroom.errors import StorageFailed
 from greenroom.storage.schema import metadata
 
-HEAD = "0002"
-KNOWN = ("0001", HEAD)
+HEAD = "0003"
+KNOWN = ("0001", "0002", HEAD)
 """Every version this program can read, oldest first; a test holds it against the scripts."""
 
 

@@ -266,3 +266,18 @@ record_people = Table(
     Column("theirs", Boolean, nullable=False, default=True),
     Index("record_people_by_user", "user", "record"),
 )
+
+untold_calls = Table(
+    "untold_calls",
+    metadata,
+    _user(primary_key=True),
+    Column("ring", String(40), primary_key=True),
+    Column("cid", String(100), nullable=False),
+    Column("by", String(64), nullable=False),
+    Column("by_name", Text, nullable=False),
+    Column("at", Float, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Index("untold_calls_in_order", "at"),
+)

@@ -31,6 +31,7 @@ from greenroom.storage.base import Add, Change, Drop, Put, RowChange, StoredSess
 from greenroom.storage.call_urls import StoredUrls
 from greenroom.storage.migrate import migrate
 from greenroom.storage.records import StoredRecords, resolve_open
+from greenroom.storage.untold import UntoldCalls
 
 BUSY_SECONDS = 5.0
 logging.getLogger("aiosqlite").setLevel(logging.WARNING)  # at DEBUG it writes down what people said
@@ -78,6 +79,7 @@ class SqlRepository:
         self._engine: AsyncEngine | None = None
         self.call_urls = StoredUrls(self._connected)
         self.records = StoredRecords(self._connected)
+        self.untold_calls = UntoldCalls(self._connected)
 
     @property
     def _is_sqlite(self) -> bool:
