@@ -11,20 +11,33 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from greenroom.cli.history import _moment
+from greenroom.cli.main import app
+from greenroom.cli.output import exit_code
 from greenroom.engine.client import Client
-from greenroom.errors import Malformed, Refused
+from greenroom.errors import GreenroomError, Malformed, Refused
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.records import Direction, RecordStatus
 from greenroom.server.tokens import load_keys, mint
-from tests.cli.program import Place, served
+from tests.cli.program import Place, Ran, served
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     with served(tmp_path_factory.mktemp("place")) as ready:
         yield ready
+
+
+def ran(place: Place, *arguments: str, name: str = "Ada") -> Ran:
+    """Return what a command says, in this process: the many of this page need not load everything anew."""
+    result = CliRunner().invoke(app, arguments, env=place.environment(name))
+    error = result.exception
+    if error is not None and not isinstance(error, SystemExit):
+        assert isinstance(error, GreenroomError), error
+        return Ran(exit_code(error), result.stdout, str(error))
+    return Ran(result.exit_code, result.stdout, result.stderr)
 
 
 def token(place: Place, user: str) -> str:
@@ -54,14 +67,14 @@ async def test_history_is_for_people_programs_and_spreadsheets(place: Place, tmp
     assert shown.code == 0, shown.err
     assert "bo" in shown.out
     assert "missed (by hand)" in shown.out
-    as_json = await asyncio.to_thread(place.run, "history", "--json", "--status", "ended", "--with", "bo")
+    as_json = await asyncio.to_thread(ran, place, "history", "--json", "--status", "ended", "--with", "bo")
     assert [record["status"] for record in as_json.json] == ["ended"]
     file = tmp_path / "calls.csv"
-    saved = await asyncio.to_thread(place.run, "history", "--csv", str(file), "--everyone")
+    saved = await asyncio.to_thread(ran, place, "history", "--csv", str(file), "--everyone")
     assert saved.code == 0, saved.err
     rows = list(csv.DictReader(io.StringIO(file.read_text(encoding="utf-8"))))
     assert [row["title"] for row in rows] == ["'=1+1"] * 3
-    others = await asyncio.to_thread(place.run, "history", name="Bo")
+    others = await asyncio.to_thread(ran, place, "history", name="Bo")
     assert "no calls" in others.out
     wrong = await asyncio.to_thread(place.run, "history", "--since", "yesterday-ish")
     assert (wrong.code, "Traceback" in wrong.err) == (2, False)
@@ -70,19 +83,19 @@ async def test_history_is_for_people_programs_and_spreadsheets(place: Place, tmp
 def test_links_are_made_listed_and_taken_back_without_showing_their_secret(place: Place) -> None:
     with Client(place.server, token=token(place, "ada")) as ada:
         ada.blocking.create("standup", backstage=False)
-    made = place.run("url", "room", "standup", "--role", "speaker", "--uses", "3", "--json").json["url"]
+    made = ran(place, "url", "room", "standup", "--role", "speaker", "--uses", "3", "--json").json["url"]
     assert made.startswith(f"{place.server}/r/audio_room:standup#u=")
-    call = place.run("url", "call").out.strip()
+    call = ran(place, "url", "call").out.strip()
     assert call.startswith(f"{place.server}/call#u=")
-    listed = place.run("url", "list")
+    listed = ran(place, "url", "list")
     assert "0 of 3" in listed.out
     assert "a call to ada" in listed.out
     assert made.partition("#u=")[2] not in listed.out
-    id = next(one["id"] for one in place.run("url", "list", "--json").json if one["kind"] == "room")
-    assert "opens nothing" in place.run("url", "revoke", id).out
-    assert id not in place.run("url", "list").out
-    assert place.run("url", "revoke", "nonsense").code == 5
-    assert place.run("url", "room", "nowhere").code == 5
+    id = next(one["id"] for one in ran(place, "url", "list", "--json").json if one["kind"] == "room")
+    assert "opens nothing" in ran(place, "url", "revoke", id).out
+    assert id not in ran(place, "url", "list").out
+    assert ran(place, "url", "revoke", "nonsense").code == 5
+    assert ran(place, "url", "room", "nowhere").code == 5
 
 
 @pytest.mark.parametrize("text", ["", "x", "7y", "2026-13-01", "99999999d", "0001-01-01T00:00:00+24:00"])
