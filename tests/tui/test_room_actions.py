@@ -11,7 +11,7 @@ from textual.command import CommandList, CommandPalette
 from textual.widgets import Input
 
 from greenroom.protocol.call_types import HandPolicy
-from greenroom.protocol.ids import MODERATOR, SPEAKER, MessageId
+from greenroom.protocol.ids import MODERATOR, SPEAKER, MessageId, UserId
 from greenroom.protocol.requests import (
     AcceptInvitation,
     BlockUser,
@@ -34,6 +34,7 @@ from greenroom.protocol.requests import (
     Revoke,
     SetMicrophone,
     SetRole,
+    StartRing,
     StopLive,
     UnblockUser,
     UpdateRoom,
@@ -126,6 +127,7 @@ CASES = [
     Case("make_moderator", SetRole(DEE.user, MODERATOR), before=choosing(Audience, DEE)),
     Case("live", StopLive()),
     Case("end", End(), after=yes),
+    Case("call_in", StartRing((UserId("zoe"),), keep_room=True), after=writing("zoe")),
     Case("title", UpdateRoom(title="Retro"), after=writing("Retro")),
     Case("react", Reaction("👏"), after=pressing("3")),
     Case("message", PostMessage("hi all"), after=writing("hi all")),

@@ -32,7 +32,7 @@ from greenroom.policies.multicall import policy_named
 from greenroom.policies.preferences import CallPreferences
 from greenroom.protocol.call_types import CallType
 from greenroom.protocol.ids import ANONYMOUS, GUEST, Cid, Role, UserId, parse_cid
-from greenroom.protocol.requests import GetOrCreate, NewMember, Request
+from greenroom.protocol.requests import GetOrCreate, NewMember, Request, RingRequest
 from greenroom.protocol.room import Room
 from greenroom.protocol.text import safe_text
 from greenroom.protocol.wire import (
@@ -346,8 +346,14 @@ class Client(ClientSessions, ClientRecords, ClientRings, ClientSound):
 
     @on_engine
     async def perform(self, cid: str, request: Request) -> None:
-        """Ask a room for something without being in it, e.g. as a host who answers hands."""
+        """Ask a room for something without being in it, e.g. as a host who answers hands.
+
+        Accepting a call comes in too, and a call that is placed is joined once somebody accepts.
+        """
         room = parse_cid(cid)
+        if isinstance(request, RingRequest):
+            await self._perform_ring(room, request)
+            return
         await self._core.connect(room)
         await self._core.session_open().do(room, request)
 

@@ -13,7 +13,7 @@ from greenroom.observable import Observable
 from greenroom.policies.audio_config import AudioConfiguration
 from greenroom.policies.preferences import CallPreferences, over
 from greenroom.protocol.ids import Cid, parse_cid, parse_user
-from greenroom.protocol.requests import StartRing
+from greenroom.protocol.requests import AcceptRing, CancelRing, RejectRing, RingRequest, StartRing
 from greenroom.protocol.ringing import MissedCall, Ring, RingKind, Scalar
 
 
@@ -111,6 +111,24 @@ class ClientRings:
     async def cancel_ring(self, call: Ring | str, *, reason: str = "") -> None:
         """Hang up a call we placed: it is over for everybody. Whoever only called more people in takes that back."""
         await self._core.ringing.cancel(_cid(call), reason)
+
+    async def _perform_ring(self, cid: Cid, request: RingRequest) -> None:
+        """Do what a face asked for about a call."""
+        ringing = self._core.ringing
+
+        async def come_in(cid: Cid) -> object:
+            return await enter(self._core, cid, Entry())
+
+        match request:
+            case StartRing():
+                await ringing.ring(cid, request, come_in)
+            case AcceptRing(kind):
+                ring = await ringing.accept(cid, kind)
+                await come_in(ring.cid)
+            case RejectRing(reason, busy):
+                await ringing.reject(cid, reason, busy=busy)
+            case CancelRing(reason):
+                await ringing.cancel(cid, reason)
 
 
 class BlockingRings(Blocking):

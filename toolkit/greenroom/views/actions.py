@@ -34,6 +34,7 @@ from greenroom.protocol.requests import (
     Revoke,
     SetMicrophone,
     SetRole,
+    StartRing,
     StopLive,
     UnblockUser,
     UpdateRoom,
@@ -65,6 +66,8 @@ class Target(StrEnum):
     TEXT = "text"
     EMOJI = "emoji"
     BLOCKED = "blocked"
+    NAME = "name"
+    """Somebody who is not here, by their user id."""
 
 
 class Group(StrEnum):
@@ -206,6 +209,10 @@ def _knob(id: str, key: str, name: str, label: str, help: str, steps: int = 1) -
     return Action(
         id, key, label, help, Group.SOUND, _has_sound, lambda call, _chosen: turned(call, name, steps)
     )
+
+
+def _call_in(_call: CallState, chosen: Chosen) -> Request | None:
+    return None if not chosen.user else StartRing((chosen.user,), keep_room=True)
 
 
 def _can_raise(call: CallState, _user: UserId | None) -> bool:
@@ -445,6 +452,16 @@ ACTIONS: tuple[Action, ...] = (
         _needs(C.END),
         lambda _call, _chosen: End(),
         confirm=True,
+    ),
+    Action(
+        "call_in",
+        "I",
+        "Call somebody in",
+        "Call somebody who is not here into this room",
+        Group.ROOM,
+        _needs(C.SEND_AUDIO),
+        _call_in,
+        Target.NAME,
     ),
     Action(
         "title",

@@ -47,6 +47,8 @@ class Choosing:
             case Target.TEXT:
                 room = self._call.room
                 self._ask_text("" if room is None else room.title, lambda text: Chosen(text=text))
+            case Target.NAME:
+                self._ask_text("", lambda text: Chosen(user=UserId(text.strip())))
             case Target.EMOJI:
                 choices = [Choice(emoji, _named(emoji)) for emoji in REACTIONS]
                 self._choose(choices, lambda emoji: Chosen(text=emoji))
