@@ -181,8 +181,8 @@ class CallMedia:
             case Straight():  # somebody else came meanwhile
                 self.attach()
             case Waiting():
-                self._on_phase(MediaPhase.NONE, "")
                 self._on_path(MediaPath(Way.NONE, "nobody else is here yet"))
+                self._on_phase(MediaPhase.NONE, "")
             case ThroughServer():
                 self._on_path(MediaPath(Way.NONE, plan.reason))
                 await self._connect_to_server()

@@ -6,10 +6,11 @@ import { $ } from "./dom.mjs";
 import { addressOf, calling, firstMessage, keepResume, keepVisit, placed, redeem, takeLink, visitBefore } from "./link.mjs";
 import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
+import { Route } from "./peer.mjs";
 import { soundState } from "./rows.mjs";
 import { draw, drawMyLevel, say } from "./screen.mjs";
 import { MicrophoneUnavailable, Sound } from "./sound.mjs";
-import { can, dismiss, expire, hear, leave, microphoneOpen, notify, roomOf, startState } from "./state.mjs";
+import { can, dismiss, expire, hear, leave, microphoneOpen, notify, pastServer, roomOf, startState } from "./state.mjs";
 import { SPEAK } from "./room.mjs";
 
 const LEVELS_EVERY_MS = 100;
@@ -17,12 +18,15 @@ const LOOK_EVERY_MS = 1_000;
 const HEAL_MS = 6_000;
 const PASSING = ["unavailable", "rate_limited"]; // refusals that another try may not meet
 const PASSING_MS = 2_000;
+const ICE_SERVERS_MS = 500;
+const SPEAKING_DBFS = -50;
 const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
 
 const link = takeLink();
 let state = startState(link.cid);
 let connection = null;
 let sound = null;
+let route = null;
 let attempts = 0;
 let visits = 0;
 let remediaTimer = null;
@@ -68,6 +72,16 @@ function enter(name) {
   sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
   sound.unlock();
   sound.setVolume(volume);
+  route = new Route(sound, {
+    tell: (to, body) => connection?.tell({ type: "to_peer", cid: link.cid, to, body }),
+    iceServers,
+    again() {
+      attempts = 0;
+      remedia();
+    },
+    onPath: followPath,
+    onLost: () => followSound("lost"),
+  });
   const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
   connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
   connection.open();
@@ -85,6 +99,8 @@ function onMessage(message) {
   for (const { text, urgent } of heard.speak) say(text, urgent);
   if (heard.sync) connection.tell({ type: "sync", cid: link.cid, epoch: state.replica.epoch, seq: state.replica.seq });
   if (message.type === "welcome") welcomed(message);
+  if (message.type === "snapshot" || message.type === "happened") route.follow(roomOf(state), state.me);
+  if (message.type === "from_peer" && message.cid === link.cid) route.said(message.user, message.body);
   if (message.type === "removed" && message.cid === link.cid) endWith(null);
   else if (heard.remedia) remedia();
   followWish();
@@ -123,7 +139,7 @@ function comeIn(anew) {
     redraw();
     $("main").focus({ preventScroll: true });
   }
-  if (anew || state.media !== "connected") remedia();
+  if ((anew && !pastServer(state)) || !["connected", "waiting"].includes(state.media)) remedia();
   if (state.wish) request({ do: "set_microphone", on: true });
 }
 
@@ -138,6 +154,7 @@ function endWith(words, mayReturn = true) {
 }
 
 function endConnection() {
+  route?.close();
   const ended = connection;
   connection = null;
   clearTimeout(remediaTimer);
@@ -165,6 +182,19 @@ function followSound(phase) {
   followWish();
 }
 
+function followPath(path) {
+  if (state.phase === "left") return;
+  const media = { waiting: "waiting", looking: "connecting" }[path.way] ?? state.media;
+  set({ ...state, path, media });
+}
+
+/** What helps to reach another person directly; nothing where the server does not answer at once. */
+async function iceServers() {
+  const late = new Promise((resolve) => setTimeout(resolve, ICE_SERVERS_MS, { servers: [] }));
+  const { servers } = await Promise.race([connection.ask({ ask: "ice_servers" }), late]).catch(() => ({ servers: [] }));
+  return servers.map(({ urls, username, credential }) => (credential ? { urls, username, credential } : { urls }));
+}
+
 /** Connect the sound anew, soon, and less and less often while that fails. */
 function remedia() {
   clearTimeout(remediaTimer);
@@ -173,7 +203,7 @@ function remedia() {
   attempts += 1;
   remediaTimer = setTimeout(async () => {
     try {
-      await sound.connect();
+      await route.connect();
     } catch (error) {
       if (state.phase !== "joined") return;
       set({ ...state, media: "lost" });
@@ -246,8 +276,18 @@ async function leaveRoom() {
 function drawMeters() {
   if (state.phase !== "joined" || document.visibilityState === "hidden") return;
   const { heard, mine } = sound.measure();
+  if (["direct", "relayed"].includes(state.path.way)) listen(heard, mine);
   drawLevels(state, heard, mine);
   drawMyLevel(microphoneOpen(state) ? mine : null);
+}
+
+/** Where no server listens, we hear who speaks. */
+function listen(heard, mine) {
+  const me = roomOf(state)?.participants[state.me]?.number;
+  if (me !== undefined && mine !== null && microphoneOpen(state)) heard = new Map(heard).set(me, mine);
+  const levels = [...heard].map(([number, dbfs]) => [number, dbfs, dbfs > SPEAKING_DBFS]).filter(([, , speaking]) => speaking);
+  const [dominant = null] = levels.reduce((loudest, level) => (level[1] > (loudest[1] ?? -Infinity) ? level : loudest), []);
+  if (levels.length > 0 || state.levels.size > 0) set(hear(state, { type: "pulse", levels, dominant }, now()).state);
 }
 
 /** Once a second: is it audible, and what has had its time. */
@@ -262,7 +302,7 @@ async function look() {
   const received = await sound.packetsReceived();
   silentMs = speaking && received === packets && state.media === "connected" ? silentMs + LOOK_EVERY_MS : 0;
   packets = received;
-  if (silentMs === HEAL_MS) remedia();
+  if (silentMs === HEAL_MS && !pastServer(state)) remedia();
   redraw();
 }
 

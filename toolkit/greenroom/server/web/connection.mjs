@@ -106,6 +106,11 @@ export class Connection {
     return this.#ask((op) => ({ type: "attach", op, cid, offer }), false);
   }
 
+  /** Resolves with the answer to `question`; rejects with `Refused`. */
+  ask(question) {
+    return this.#ask((op) => ({ type: "ask", op, question }), true);
+  }
+
   /** Send what needs no answer; nothing while offline. */
   tell(message) {
     if (this.#online) this.#socket.send(JSON.stringify(message));
@@ -178,6 +183,9 @@ export class Connection {
         break;
       case "attached":
         this.#settle(message.op, message.answer);
+        break;
+      case "answer":
+        this.#settle(message.op, message.body);
         break;
       case "failed":
         this.#settle(message.op, null, new Refused(message.refusal));

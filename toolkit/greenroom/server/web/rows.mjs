@@ -95,13 +95,23 @@ const SOUND_WORDS = {
   blocked: () => ({ tone: "bad", words: "Not audible: the browser holds the sound back." }),
   muted: () => ({ tone: "bad", words: "Not audible: the volume here is at zero." }),
   unheard: () => ({ tone: "bad", words: "Not audible: somebody speaks, but no sound arrives here." }),
-  audible: (state) => ({ tone: "good", words: microphoneOpen(state) ? "You hear the room, and it hears you." : "You hear the room." }),
+  waiting: () => ({ tone: "busy", words: "Nobody else is here yet." }),
+  audible: (state) => ({ tone: "good", words: audibleWords(state) }),
 };
+
+function audibleWords(state) {
+  const open = microphoneOpen(state);
+  const { way, reason } = state.path;
+  if (way === "direct") return open ? "You hear each other directly." : "You hear the other person directly.";
+  if (way === "relayed") return open ? "You hear each other through a relay." : "You hear the other person through a relay.";
+  const words = open ? "You hear the room, and it hears you" : "You hear the room";
+  return reason === "" ? `${words}.` : `${words}, through the server: ${reason}.`;
+}
 
 /** Whether the room is audible here, and if not, why: a key of the status words. `silentMs`: how long somebody has
  * been speaking without a packet arriving here. */
 export function soundState(state, { blocked, volume, silentMs }) {
-  if (state.media === "lost") return "lost";
+  if (state.media === "lost" || state.media === "waiting") return state.media;
   if (state.media !== "connected") return "connecting";
   if (blocked) return "blocked";
   if (volume === 0) return "muted";

@@ -1,4 +1,4 @@
-// Sound in and out: one RTCPeerConnection with one microphone line and a few slots, never renegotiated.
+// Sound in and out: one RTCPeerConnection with one microphone line and a few slots, or one line both ways to one person.
 
 const SLOTS = 3;
 const HEARD_WITHIN_MS = 400;
@@ -6,7 +6,7 @@ const DISCONNECTED_PATIENCE_MS = 2_500;
 const FLOOR_DBFS = -96;
 
 /** Offer redundant audio (RFC 2198) before plain Opus, where the browser has both: speech then survives loss. */
-function preferRedundancy(line) {
+export function preferRedundancy(line) {
   const known = globalThis.RTCRtpReceiver?.getCapabilities?.("audio")?.codecs ?? [];
   const wanted = ["audio/red", "audio/opus"].flatMap((type) => known.filter(({ mimeType }) => mimeType === type));
   if (wanted.length > 1) line.setCodecPreferences?.(wanted);
@@ -74,6 +74,25 @@ export class Sound {
     await peer.setRemoteDescription({ type: "answer", sdp: answer });
     this.#slots = receivers.map((receiver) => this.#play(receiver));
     await this.#line.sender.replaceTrack(this.#capture?.getAudioTracks()[0] ?? null);
+  }
+
+  /** Take a connection that goes straight to the person of `plan`, its first line both ways; whoever made it watches it. */
+  async adopt(peer, plan) {
+    this.disconnect();
+    this.#peer = peer;
+    [this.#line] = peer.getTransceivers();
+    this.#slots = [this.#play(this.#line.receiver)];
+    this.hearAs(plan);
+    await this.#line.sender.replaceTrack(this.#capture?.getAudioTracks()[0] ?? null);
+    if (peer === this.#peer) this.#onPhase("connected");
+  }
+
+  /** Hear the one person under their `number`, or, as the room does not let them be heard, not at all. */
+  hearAs({ number, audible }) {
+    for (const slot of this.#slots) {
+      Object.assign(slot, { number, audible });
+      this.#setVolume(slot);
+    }
   }
 
   /** Stop hearing and sending; the microphone stays captured. Twice is quiet. */
@@ -144,7 +163,7 @@ export class Sound {
 
   setVolume(volume) {
     this.#volume = volume;
-    for (const { element } of this.#slots) this.#setVolume(element);
+    for (const slot of this.#slots) this.#setVolume(slot);
   }
 
   /**
@@ -154,7 +173,11 @@ export class Sound {
   measure() {
     const heard = new Map();
     const newest = performance.timeOrigin + performance.now();
-    for (const { receiver, meter } of this.#slots) {
+    for (const { receiver, meter, number, audible } of this.#slots) {
+      if (number !== null) {
+        if (audible) heard.set(number, meter());
+        continue;
+      }
       const [source] = receiver.getContributingSources();
       if (!source || newest - source.timestamp > HEARD_WITHIN_MS) continue;
       heard.set(source.source, Math.max(heard.get(source.source) ?? FLOOR_DBFS, meter()));
@@ -181,14 +204,15 @@ export class Sound {
     const stream = new MediaStream([receiver.track]);
     const element = new Audio();
     element.srcObject = stream;
-    this.#setVolume(element);
+    const slot = { receiver, element, number: null, audible: true, ...this.#meter(stream) };
+    this.#setVolume(slot);
     element.play().catch(() => {}); // `measure` reports what the browser holds back
-    return { receiver, element, ...this.#meter(stream) };
+    return slot;
   }
 
-  #setVolume(element) {
+  #setVolume({ element, audible }) {
     element.volume = this.#volume;
-    element.muted = this.#volume === 0; // phones have a volume of their own and ignore ours
+    element.muted = this.#volume === 0 || !audible; // phones have a volume of their own and ignore ours
   }
 
   #playAll() {

@@ -10,6 +10,11 @@ const TYPING_MS = 5_000;
 const NOTICES = 4;
 const LEVELS_MS = 1_000;
 
+const NO_PATH = { way: "none", reason: "" }; // none, waiting, looking, direct, relayed, forwarded; why, in words
+
+/** Whether what becomes of the server's sound does not matter: sound goes past it, or nobody is there to hear. */
+export const pastServer = ({ path }) => ["waiting", "looking", "direct", "relayed"].includes(path.way);
+
 /** The page before anything is known of room `cid`; null is the page without a room. */
 export const startState = (cid) => ({
   cid,
@@ -22,7 +27,8 @@ export const startState = (cid) => ({
   retryAt: null,
   replica: emptyReplica(cid),
   returning: false, // connected again, and the room not yet seen since
-  media: "none", // none, connecting, connected, lost
+  media: "none", // none, connecting, connected, lost, waiting
+  path: NO_PATH,
   wish: false,
   capturing: false,
   levels: new Map(), // number of a person -> { dbfs, speaking }, as the server hears them
@@ -57,6 +63,7 @@ export function hear(state, message, now) {
     case "emitted":
       return next(signalled(state, message, now));
     case "media_lost":
+      if (pastServer(state)) return next(state);
       return { ...next({ ...state, media: "lost" }), remedia: true };
     case "removed":
       return next(leave(state, leftWords(message.reason, message.by && nameIn(state, message.by)), message.reason !== "blocked" && message.reason !== "ended"));
@@ -73,6 +80,7 @@ export const leave = (state, words, mayReturn = true) => ({
   mayReturn,
   connection: "offline",
   media: "none",
+  path: NO_PATH,
   wish: false,
   capturing: false,
   levels: new Map(),
@@ -131,7 +139,7 @@ function replicate(state, message, now) {
   const { replica, outcome, steps } = receive(state.replica, message);
   if (outcome === "gap") return { ...next(state), sync: true };
   // Back in a room with another epoch: the server began anew, and its media engine knows nothing of us.
-  const remedia = state.returning && replica.epoch !== state.replica.epoch;
+  const remedia = state.returning && replica.epoch !== state.replica.epoch && !pastServer(state);
   let after = { ...state, replica, returning: false };
   const speak = [];
   for (const step of steps)
