@@ -11,6 +11,7 @@ from greenroom.protocol.events import HandLowered, MicrophoneChanged
 from greenroom.protocol.evolve import fold
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.permissions import Capability
+from greenroom.protocol.placing import Placing, place
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import (
     BlockUser,
@@ -23,6 +24,7 @@ from greenroom.protocol.requests import (
     RaiseHand,
     Request,
     SetMicrophone,
+    StartRing,
 )
 from greenroom.protocol.room import HandOutcome, Room
 from greenroom.protocol.wire import RoomPreview
@@ -132,9 +134,13 @@ def test_an_action_makes_the_request_the_room_accepts() -> None:
     host = call_of(HANA, (ANN, RaiseHand()), (HANA, BlockUser(UserId("mallory"))))
     for action in available_actions(host, ANN.user):
         request = action.build(host, Chosen(user=ANN.user, text="words"))
-        if not isinstance(request, Request) or action.id == "unblock":
+        if not isinstance(request, Request) or action.id in ("unblock", "call_in"):
             continue
         assert not isinstance(decide(host.room, CID, HANA, request, 50.0), Refusal), action.id
+
+    call_in = BY_ID["call_in"].build(host, Chosen(user=UserId("zoe")))
+    assert isinstance(call_in, StartRing)
+    assert isinstance(place(host.room, CID, HANA, call_in, None, 50.0), Placing)
 
 
 def test_a_switch_is_named_after_what_it_would_do() -> None:

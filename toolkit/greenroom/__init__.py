@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from greenroom.backends.loopback import LoopbackWorld
     from greenroom.engine.call import Call
+    from greenroom.engine.call_manager import CallManager
     from greenroom.engine.client import Client
     from greenroom.engine.thread import EngineThread
     from greenroom.errors import (
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 _MODULES = {
     "greenroom.backends.loopback": ("LoopbackWorld",),
     "greenroom.engine.call": ("Call",),
+    "greenroom.engine.call_manager": ("CallManager",),
     "greenroom.engine.client": ("Client",),
     "greenroom.engine.thread": ("EngineThread",),
     "greenroom.errors": (
@@ -72,6 +74,7 @@ __all__ = [
     "AudioSource",
     "AudioUnavailable",
     "Call",
+    "CallManager",
     "CallState",
     "Callback",
     "Capability",
