@@ -17,6 +17,7 @@ from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Room, may
 from greenroom.protocol.wire import CustomSignal
 from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.path import Way
 from tests.backends.places import Memory, Place, Server, client
 
 SECONDS = 10.0
@@ -126,6 +127,20 @@ async def test_a_tone_is_heard_by_the_others_and_not_by_its_maker(place: Place, 
         await listening.state.until(lambda call: call.statistics is not None, SECONDS)
         assert listening.state.value.statistics is not None
         assert listening.state.value.statistics.by_person[place.ann].packets > 0
+
+
+async def test_two_people_of_a_direct_room_hear_each_other_whichever_way_there_is(place: Place) -> None:
+    room = f"direct:{secrets.token_hex(6)}"
+    async with (
+        client(place, "ann", source=Tone(440.0, -20.0)) as ann,
+        client(place, "ben", source=Tone(700.0, -20.0)) as ben,
+    ):
+        first = await ann.join(room, create=True, microphone=True)
+        assert first.state.value.media is MediaPhase.NONE
+        second = await ben.join(room, microphone=True)
+        for call, other in ((first, place.ben), (second, place.ann)):
+            await call.state.until(lambda state: state.path.way is not Way.NONE, SECONDS)
+            await call.state.until(lambda state, user=other: user in state.speaking, SECONDS)  # type: ignore[misc]  # the loop's own
 
 
 async def test_a_volume_is_for_us_alone(place: Place, cid: str) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from greenroom import CallManager
 from greenroom.backends.sfu import SfuBackend
 from greenroom.engine.call import Call
 from greenroom.engine.client import Client
@@ -116,6 +117,22 @@ async def test_two_people_hear_each_other_directly_and_the_forwarding_unit_hears
         assert forwarded_for(server) == set()
         assert "127.0.0.1 " not in caplog.text
         assert "candidate" not in caplog.text
+
+
+async def test_a_direct_call_that_is_accepted_goes_directly(tmp_path: Path) -> None:
+    async with (
+        serving(tmp_path, media_workers=1) as server,
+        person(server, tmp_path, ANN) as ann,
+        person(server, tmp_path, BO) as bo,
+    ):
+        calling, called = CallManager(ann), CallManager(bo)
+        await calling.initiate_p2p(BO)
+        (ring,) = await bo.incoming_calls.until(bool)
+        await called.accept(ring.cid)
+        for client in (ann, bo):
+            await client.state.until(lambda state: ring.cid in state.calls)
+            await goes(client.call(ring.cid), Way.DIRECT)
+        await both_hear(ann.call(ring.cid), bo.call(ring.cid))
 
 
 async def test_where_udp_between_them_is_blocked_both_go_through_the_server(tmp_path: Path) -> None:
