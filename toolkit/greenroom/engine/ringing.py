@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from greenroom.engine.client_core import ClientCore
 
 TOLD_SECONDS = 5.0
-LATE_SECONDS = 3.0
+LATE_SECONDS = 2.0
 """How long after its time a ring is over for a client that cannot hear the server say so."""
 log = logging.getLogger(__name__)
 Enter = Callable[[Cid], Awaitable[object]]
