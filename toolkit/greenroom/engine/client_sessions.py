@@ -24,6 +24,7 @@ from greenroom.state.session_events import SessionEvent
 
 if TYPE_CHECKING:
     from greenroom.engine.call import Call
+    from greenroom.protocol.ringing import Ring
 
 TOKEN_SECONDS = 3600.0
 
@@ -39,19 +40,23 @@ class ClientSessions:
         """The thread this client lives on."""
         raise NotImplementedError
 
-    @property
-    def active_calls(self) -> Observable[tuple[Call, ...]]:
-        """The calls that are active."""
-        raise NotImplementedError
-
-    @property
-    def focused_call(self) -> Observable[Call | None]:
-        """The call with the microphone."""
-        raise NotImplementedError
-
     def call(self, cid: str) -> Call:
         """Return the call in room `cid`."""
         raise NotImplementedError
+
+    if TYPE_CHECKING:  # other parts of a client have them
+
+        @property
+        def active_calls(self) -> Observable[tuple[Call, ...]]: ...
+
+        @property
+        def focused_call(self) -> Observable[Call | None]: ...
+
+        @property
+        def incoming_calls(self) -> Observable[tuple[Ring, ...]]: ...
+
+        @property
+        def outgoing_calls(self) -> Observable[tuple[Ring, ...]]: ...
 
     @on_engine
     async def start_session(

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from greenroom.observable import Observable, Subscription
+from greenroom.protocol.ringing import Ring
 from greenroom.protocol.wire import RoomPreview
 from greenroom.state.engine import ClientState
 
@@ -49,6 +50,12 @@ class Observed(Protocol):
     @property
     def focused_call(self) -> Observable[Call | None]: ...
 
+    @property
+    def incoming_calls(self) -> Observable[tuple[Ring, ...]]: ...
+
+    @property
+    def outgoing_calls(self) -> Observable[tuple[Ring, ...]]: ...
+
 
 class Observe:
     """The calls of a client from every side: `client.observe.active.subscribe(…)`.
@@ -69,3 +76,13 @@ class Observe:
     def focused(self) -> Observable[Call | None]:
         """The call with the microphone, or None."""
         return self._client.focused_call
+
+    @property
+    def incoming(self) -> Observable[tuple[Ring, ...]]:
+        """What rings for us, oldest first."""
+        return self._client.incoming_calls
+
+    @property
+    def outgoing(self) -> Observable[tuple[Ring, ...]]:
+        """The calls we placed that somebody still has to answer."""
+        return self._client.outgoing_calls
