@@ -85,7 +85,7 @@ def _from_event(cid: Cid, room: Room | None, event: Event, at: float) -> Iterato
             yield UserLeft(cid, at, user, room.participants[user].name, reason)
         case RoomEnded(_, by):
             yield CallEnded(cid, at, by)
-        case MicrophoneChanged(user, on, by) if _microphone(room, user) is not on:
+        case MicrophoneChanged(user, on, by) if _microphone(room, user) is (not on):
             yield UserUnmuted(cid, at, user) if on else UserMuted(cid, at, user, by)
         case HandRaised(hand):
             after = evolve(room, event)
