@@ -509,7 +509,7 @@ class ClientCore:
 
     def note(self, words: str) -> None:
         """Write `words` into the log and show them in the focused call."""
-        self.log((log_line(words, time.time()),))
+        self.log((replace(log_line(words, time.time()), note=True),))
         focused = self.state.value.focus.focused
         membership = None if focused is None else self.memberships.get(focused)
         if membership is not None:

@@ -28,11 +28,12 @@ class ConnectionPhase(StrEnum):
 
 
 class LogLine(msgspec.Struct, frozen=True):
-    """What happened, in words."""
+    """What happened, in words. `note`: somebody wrote it for the person to read, e.g. a scene that tells its story."""
 
     at: float
     text: str
     cid: Cid | None = None
+    note: bool = False
 
 
 class ClientState(msgspec.Struct, frozen=True):

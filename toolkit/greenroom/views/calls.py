@@ -8,7 +8,7 @@ from greenroom.policies.multicall import plan, rule
 from greenroom.protocol.ids import Cid
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 from greenroom.state.engine import ClientState
-from greenroom.state.focus import Focus, MultiCallPolicy, Share
+from greenroom.state.focus import Cause, Focus, MultiCallPolicy, Share
 
 _PHASES = {
     CallPhase.IDLE: "not joined",
@@ -29,7 +29,8 @@ _POLICIES = {
 class CallRow(msgspec.Struct, frozen=True):
     """One call of the strip. `status`: joining, in the call, reconnecting, left. `microphone`: open, closed or elsewhere.
     `heard`: full, softer, silent. `place`: where it is heard, empty in the middle. `why` names what is missing, if
-    anything is. `focused`: it alone may have the microphone. `talking` is how many speak there now."""
+    anything is. `focused`: it alone may have the microphone. `talking` is how many speak there now.
+    `because` is `why` in few words, with the titles of calls."""
 
     cid: Cid
     title: str
@@ -42,18 +43,30 @@ class CallRow(msgspec.Struct, frozen=True):
     why: str
     talking: int
     people: int
+    because: str = ""
 
 
 def call_rows(client: ClientState) -> tuple[CallRow, ...]:
     """Return a row for every call that is not over, in order of joining."""
-    return tuple(
-        _row(client.focus, call) for call in client.calls.values() if call.phase is not CallPhase.LEFT
-    )
+    return tuple(_row(client, call) for call in client.calls.values() if call.phase is not CallPhase.LEFT)
 
 
 def policy_words(focus: Focus) -> str:
     """Return what happens when one is in several calls, in words."""
     return _POLICIES[rule(focus)] if focus.several else "one call at a time: a new one ends the one before"
+
+
+def rule_words(policy: MultiCallPolicy) -> str:
+    """Return a policy's name as people say it: `suspend existing`."""
+    return policy.value.replace("_", " ")
+
+
+def policy_choices(focus: Focus) -> tuple[tuple[MultiCallPolicy, str], ...]:
+    """Return every policy with what it does, in words; the one in force says so."""
+    return tuple(
+        (policy, f"{rule_words(policy)}: {words}{' (now)' if policy is rule(focus) else ''}")
+        for policy, words in _POLICIES.items()
+    )
 
 
 def holder_words(client: ClientState) -> str:
@@ -107,7 +120,8 @@ def place_words(pan: float) -> str:
     return "" if percent == 0 else f"{'left' if pan < 0 else 'right'} {percent}%"
 
 
-def _row(focus: Focus, call: CallState) -> CallRow:
+def _row(client: ClientState, call: CallState) -> CallRow:
+    focus = client.focus
     hearing, microphone = call.hearing, call.microphone
     status = _PHASES[call.phase]
     if call.phase is CallPhase.JOINED and call.media is not MediaPhase.CONNECTED:
@@ -124,6 +138,7 @@ def _row(focus: Focus, call: CallState) -> CallRow:
         why=_why(call),
         talking=len(call.speaking),
         people=0 if call.room is None else max(call.room.counts.participants, len(call.room.participants)),
+        because=_because(client, call),
     )
 
 
@@ -133,4 +148,26 @@ def _why(call: CallState) -> str:
         return call.share.why
     if not call.hearing.open:
         return call.hearing.reason
+    return "" if call.microphone.open else f"microphone {call.microphone.reason}"
+
+
+def _because(client: ClientState, call: CallState) -> str:
+    """Return what `_why` does in few words, with titles."""
+    standing = client.focus.standings.get(call.cid)
+    suspension = None if standing is None else standing.suspension
+    if suspension is not None:
+        other = None if suspension.by is None else client.calls.get(suspension.by)
+        title = suspension.by or "another call" if other is None else title_of(other)
+        match suspension.cause:
+            case Cause.PERSON:
+                return "suspended by you"
+            case Cause.OTHER:
+                return f"suspended: {title} took over"
+            case Cause.INCOMING:
+                return f"suspended: it came during {title}"
+    if not call.hearing.open:
+        return call.hearing.reason
+    holder = None if client.focus.focused is None else client.calls.get(client.focus.focused)
+    if not call.share.microphone:
+        return "no call has the microphone" if holder is None else f"{title_of(holder)} has the microphone"
     return "" if call.microphone.open else f"microphone {call.microphone.reason}"

@@ -97,6 +97,15 @@ def history_csv(records: Iterable[CallRecord], me: UserId | None) -> Iterator[st
         )
 
 
+def to_call_back(record: CallRecord, me: UserId) -> tuple[UserId, ...]:
+    """Return whom to call to answer or repeat a call: who placed it, or those it was placed to. Nobody for a room."""
+    if record.kind is RecordKind.ROOM:
+        return ()
+    if record.by != me:
+        return (record.by,)
+    return tuple(person.user for person in record.people if person.user != me)
+
+
 def csv_cell(text: str) -> str:
     """Return `text` so that no spreadsheet takes it for a formula (OWASP: CSV injection)."""
     return f"'{text}" if text.startswith(_FORMULA) else text

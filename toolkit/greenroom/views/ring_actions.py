@@ -79,7 +79,7 @@ RING_ACTIONS: tuple[RingAction, ...] = (
     ),
     RingAction(
         "answer",
-        "A",
+        "Y",
         "Accept the call",
         "Accept the call that rings, and come in",
         _rings,
@@ -106,7 +106,7 @@ RING_ACTIONS: tuple[RingAction, ...] = (
     ),
     RingAction(
         "hang_up",
-        "H",
+        "Z",
         "Hang up",
         "Hang up the call you placed",
         _calls,
