@@ -217,12 +217,12 @@ async def test_a_tenth_lost_on_the_way_costs_a_tenth_and_no_delay() -> None:
 
             private._handle_rtp_packet = lossy
         ann.set_microphone(True)
-        await until(lambda: listening.frames(1, 1) >= 300, "six seconds are heard", 10.0)
+        await until(lambda: listening.frames(1, 1) >= 300, "five seconds with loss are heard", 10.0)
         measured = ben.statistics().people[1]
-    assert dropped > 10
-    assert measured.lost == pytest.approx(dropped, abs=3)
-    assert measured.concealed + measured.recovered_fec == pytest.approx(dropped, abs=10)
-    assert measured.buffer_ms <= 80.0
+        assert dropped > 10
+        assert measured.lost == pytest.approx(dropped, abs=3)
+        assert measured.concealed + measured.recovered_fec == pytest.approx(dropped, abs=10)
+        await until(lambda: ben.statistics().people[1].buffer_ms <= 60.0, "the delay is what it was", 10.0)
 
 
 @pytest.mark.live

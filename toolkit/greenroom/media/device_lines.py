@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence, with_channels
-from greenroom.media.dsp import SILENCE_DBFS, crossfade, ending, level_dbfs, rising
+from greenroom.media.dsp import SILENCE_DBFS, crossfade, ending, level_dbfs, rising, stretched
 from greenroom.media.ring import SampleRing
 
 DEVICE_LATENCY_SECONDS = 0.02
@@ -98,7 +98,7 @@ class DeviceMicrophone:
             return crossfade(before, self._ring.read(frames))
         block = self._ring.read(min(held, frames + self._correct_frames))
         self._watch(held - frames)
-        return block if len(block) == frames else _stretched(block, frames)
+        return block if len(block) == frames else stretched(block, frames)
 
     def _begin(self, frames: int) -> None:
         self._filling = False
@@ -213,9 +213,3 @@ class DeviceSpeaker:
         wake = self._wake
         if wake is not None and len(self._ring) + FRAME // 2 <= self._ahead_frames:
             wake()
-
-
-def _stretched(block: Block, frames: int) -> Block:
-    """Return `block` as `frames` samples, each between its neighbours; both ends stay where they are."""
-    at = np.linspace(0.0, len(block) - 1.0, frames)
-    return np.interp(at, np.arange(len(block)), block[:, 0]).astype(np.float32)[:, np.newaxis]

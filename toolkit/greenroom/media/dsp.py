@@ -69,6 +69,13 @@ def ending(before: Block) -> Block:
     return cast(Block, (1.0 - rising(len(before)))[: len(reflected)] * reflected)
 
 
+def stretched(block: Block, frames: int) -> Block:
+    """Return `block` as `frames` samples, each between its neighbours; both ends stay where they are."""
+    at = np.linspace(0.0, len(block) - 1.0, frames)
+    before = np.arange(len(block))
+    return np.stack([np.interp(at, before, channel) for channel in block.T], axis=1).astype(np.float32)
+
+
 class Fader:
     """A gain that moves to its target along a raised cosine, block by block."""
 

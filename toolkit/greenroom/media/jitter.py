@@ -4,6 +4,7 @@ Packets are kept by RTP timestamp and played a target delay (40 ms at first) aft
 pulls is the clock: every pull moves the position on by what it returns, whatever arrives or does not, so a
 lost packet costs as much made-up sound as it carried and no delay. The delay is chosen anew after every pause of
 the speaker; within speech it grows by 20 ms when a packet comes too late, and shrinks by blending two frames into one.
+Where the sender's clock is another one, what is played is stretched by a thousandth until the delay is right.
 """
 
 from __future__ import annotations
@@ -27,12 +28,13 @@ _MUCH_TOO_LONG = 200 * _MS
 _FORGET_AFTER_PULLS = 50
 _CALM_PLAYS = 250  # 5 s without a late packet: try a shorter delay
 _RECENT_SEQUENCES = 256
+_SURE_PLAYS = 50
 
 
 class Play(msgspec.Struct, frozen=True):
     """Decode `payload`. With `blend`, decode that as well and blend the two into one frame.
 
-    `cut` says that older packets were skipped just before.
+    `cut` says that older packets were skipped just before. What was decoded is to be made `stretch` samples longer.
     """
 
     payload: bytes
@@ -40,6 +42,7 @@ class Play(msgspec.Struct, frozen=True):
     speaker: int
     blend: bytes | None = None
     cut: bool = False
+    stretch: int = 0
 
 
 class Recover(msgspec.Struct, frozen=True):
@@ -144,7 +147,8 @@ class JitterBuffer:
         self._waited_samples = 0
         self._calm_plays = 0
         self._plays = 0
-        self._ahead: deque[int] = deque(maxlen=50)
+        self._ahead: deque[int] = deque(maxlen=_SURE_PLAYS)
+        self._pace = 0
         self._copies = 0
         self._packets_since_copies = 0
         self._packet_samples = FRAME
@@ -231,6 +235,7 @@ class JitterBuffer:
         self._take(first)
         self._plays += 1
         self._calm_plays += 1
+        self._follow_clock()
         if self._calm_plays >= _CALM_PLAYS:
             self._calm_plays = 0
             self.target_delay = max(self._floor, self.target_delay - FRAME // 2)
@@ -240,7 +245,11 @@ class JitterBuffer:
             self._ahead.clear()
             self._counts_of(first.speaker).removed_samples += second.samples
             return Play(first.payload, first.samples, first.speaker, blend=second.payload)
-        return Play(first.payload, first.samples, first.speaker, cut=cut)
+        stretch = self._pace * max(1, first.samples // FRAME)
+        counts = self._counts_of(first.speaker)
+        counts.inserted_samples += max(0, stretch)
+        counts.removed_samples += max(0, -stretch)
+        return Play(first.payload, first.samples, first.speaker, cut=cut, stretch=stretch)
 
     def _bridge(self, first: _Held, gap: int) -> Decision:
         """Cross a hole before the earliest packet: a pause of the speaker, or lost packets."""
@@ -348,9 +357,12 @@ class JitterBuffer:
                 self._copies = copies
                 self._packets_since_copies = 0
         while self.target_delay + FRAME // 2 <= self._floor:
-            self.target_delay = min(self.target_delay + FRAME, self._floor)
+            longer = min(self.target_delay + FRAME, self._floor) - self.target_delay
+            self.target_delay += longer
             if self._started:
                 self._hold_pulls += 1
+            elif self._next is not None:
+                self._next -= longer
             self._ahead.clear()
 
     def _grow(self) -> None:
@@ -362,16 +374,31 @@ class JitterBuffer:
             self._waited_samples = 0
             self._ahead.clear()
 
+    def _follow_clock(self) -> None:
+        """Play a thousandth slower while even the earliest packets come a packet too late, or faster.
+
+        That is what a sender's clock does which differs from ours, over minutes. It ends once the delay is right.
+        """
+        if len(self._ahead) == 1:  # something else has just changed the delay
+            self._pace = 0
+        if len(self._ahead) < _SURE_PLAYS:
+            return
+        least, most = min(self._ahead) - self.target_delay, max(self._ahead) - self.target_delay
+        if self._pace == 0:
+            self._pace = 1 if most <= -self._packet_samples else -1 if least >= self._packet_samples else 0
+        elif (self._pace > 0 and least >= 0) or (self._pace < 0 and least < self._packet_samples):
+            self._pace = 0
+
     def _is_too_long(self, quiet: bool) -> bool:
         """Tell whether a frame more than the target was waiting at every pull for long enough to be sure."""
         if not self._ahead:
             return False
-        excess = min(self._ahead) - self.target_delay
-        if excess < max(FRAME, self._packet_samples):
+        excess, much = min(self._ahead) - self.target_delay, max(FRAME, self._packet_samples)
+        if excess < much:
             return False
-        impatient = self._plays < 50 or excess >= 4 * FRAME
-        needed = 10 if impatient or quiet else 50
-        return len(self._ahead) >= needed
+        if quiet or self._plays < 50 or excess >= 4 * FRAME:
+            return len(self._ahead) >= 10
+        return excess >= 2 * much and len(self._ahead) >= _SURE_PLAYS  # less than that is left to the pace
 
     def _skip_if_much_too_long(self) -> bool:
         """After a time in which nobody pulled, go straight to the target."""

@@ -73,6 +73,9 @@ class Decoder(Protocol):
     def conceal(self, frames: int = FRAME) -> Block:
         """Return sound that continues what was heard, fading within about 100 ms. `frames` is a multiple of 120."""
 
+    def foresee(self, frames: int = FRAME) -> Block:
+        """Return what `conceal` would, and stay where we are: the next packet is decoded as if nothing was asked."""
+
     def reset(self) -> None:
         """Forget what was heard: the next packet is of another speaker."""
 
@@ -186,6 +189,7 @@ class LibopusDecoder:
                 f"an Opus decoder for {channels} channels cannot be made: {_reason(error.value)}"
             )
         self._state = ctypes.c_void_p(state)
+        self._state_bytes = int(self._opus.opus_decoder_get_size(channels))
 
     def decode(self, packet: bytes) -> Block:
         return self._decode(packet, LONGEST_SAMPLES, fec=False)
@@ -195,6 +199,15 @@ class LibopusDecoder:
 
     def conceal(self, frames: int = FRAME) -> Block:
         return self._decode(b"", frames, fec=False)
+
+    def foresee(self, frames: int = FRAME) -> Block:
+        kept = ctypes.string_at(
+            self._state, self._state_bytes
+        )  # a decoder may be copied byte by byte (opus_decoder.h)
+        try:
+            return self.conceal(frames)
+        finally:
+            ctypes.memmove(self._state, kept, self._state_bytes)
 
     def reset(self) -> None:
         self._opus.opus_decoder_ctl(self._state, ctypes.c_int(_RESET))
@@ -279,6 +292,9 @@ class _WrappedDecoder:
         return self.conceal(frames)
 
     def conceal(self, frames: int = FRAME) -> Block:
+        return silence(frames, self.channels)
+
+    def foresee(self, frames: int = FRAME) -> Block:
         return silence(frames, self.channels)
 
     def reset(self) -> None:

@@ -7,14 +7,15 @@ from collections.abc import Sequence
 
 from greenroom.errors import AudioUnavailable
 from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence
-from greenroom.media.dsp import crossfade, level_dbfs, rising
+from greenroom.media.dsp import crossfade, level_dbfs, rising, stretched
 from greenroom.media.jitter import Fill, JitterBuffer, Play, Recover
 from greenroom.media.opus import new_decoder
 from greenroom.media.slot_counts import SlotCounts
 from greenroom.media.statistics import ReceivedStatistics
 
 _QUIET_DBFS = -50.0
-_CONCEALED_AT_MOST = 25  # half a second: by then Opus has faded to nothing
+_CONCEALED_AT_MOST = 25  # half a second: by then Opus has faded to next to nothing
+_JOIN_FRAMES = FRAME // 4
 
 
 class Slot:
@@ -126,38 +127,66 @@ class Slot:
         self._pieces.append((self._speaker or 0, block))
 
     def _play(self, decision: Play) -> Block:
-        starts = decision.speaker != self._speaker
-        tail = self._conceal(decision.samples if decision.cut else FRAME) if starts or decision.cut else None
-        if starts:
-            if tail is not None and self._speaker is not None:
-                self._fading.append((self._speaker, tail * (1.0 - rising(len(tail)))))
-            self._decoder.reset()
-            self._speaker = decision.speaker
-        self._fills = 0
+        if decision.speaker != self._speaker:
+            return self._begin(decision)
+        guessed = self._guess(_JOIN_FRAMES) if self._fills or decision.cut else None
+        silent = self._fills >= _CONCEALED_AT_MOST
         try:
             block = self._decoder.decode(decision.payload)
             if decision.blend is not None:
                 following = self._decoder.decode(decision.blend)
                 shorter = min(len(block), len(following))
-                return crossfade(block[:shorter], following[-shorter:])
+                block = crossfade(block[:shorter], following[-shorter:])
         except AudioUnavailable:  # the bytes of a stranger: as good as lost
             return self._conceal(decision.samples)
-        if starts:
+        self._fills = 0
+        if silent:
             return block * rising(len(block))
-        if tail is not None and len(tail) == len(block):
-            return crossfade(tail, block)
-        return block
+        if guessed is not None:
+            block = _joined(guessed, block)
+        return stretched(block, len(block) + decision.stretch) if decision.stretch else block
+
+    def _begin(self, decision: Play) -> Block:
+        """Return the first block of another speaker, and let the one before fade out."""
+        if self._speaker is not None:
+            tail = self._conceal(FRAME)
+            self._fading.append((self._speaker, tail * (1.0 - rising(len(tail)))))
+        self._decoder.reset()
+        self._speaker = decision.speaker
+        self._fills = _CONCEALED_AT_MOST
+        try:
+            block = self._decoder.decode(decision.payload)
+        except AudioUnavailable:
+            return silence(decision.samples, self.channels)
+        self._fills = 0
+        return block * rising(len(block))
 
     def _recover(self, decision: Recover) -> Block:
         if decision.speaker != self._speaker:
             return self._conceal(decision.samples)
+        guessed = self._guess(_JOIN_FRAMES) if self._fills else None
         try:
-            return self._decoder.decode_fec(decision.next_payload, decision.samples)
+            block = self._decoder.decode_fec(decision.next_payload, decision.samples)
         except AudioUnavailable:
             return self._conceal(decision.samples)
+        self._fills = 0
+        return block if guessed is None else _joined(guessed, block)
 
     def _conceal(self, samples: int) -> Block:
         if self._fills >= _CONCEALED_AT_MOST:
             return silence(samples, self.channels)
         self._fills += 1
-        return self._decoder.conceal(samples)
+        block = self._decoder.conceal(samples)
+        return block * (1.0 - rising(samples)) if self._fills == _CONCEALED_AT_MOST else block
+
+    def _guess(self, samples: int) -> Block:
+        """Return how what was heard would go on, without going on."""
+        silent = self._fills >= _CONCEALED_AT_MOST
+        return silence(samples, self.channels) if silent else self._decoder.foresee(samples)
+
+
+def _joined(guessed: Block, block: Block) -> Block:
+    """Return `block`, led into from `guessed`: a decoder's own joint after made-up sound can be heard."""
+    frames = min(len(guessed), len(block))
+    block[:frames] = crossfade(guessed[:frames], block[:frames])
+    return block
