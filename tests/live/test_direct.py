@@ -112,6 +112,14 @@ async def test_two_people_hear_each_other_directly_and_the_forwarding_unit_hears
         sent = sound.statistics().sent.packets
         await hers.state.until(lambda state: not state.level_history.get(BO), 3.0)  # a second later
         assert sound.statistics().sent.packets == sent
+
+        keep, heard = sound.set_microphone, hers.heard_seconds()[BO]
+        bo.engine.call_soon(lambda: keep(True))  # a program that does not obey
+        setattr(sound, "set_microphone", lambda open_: None)  # noqa: B010  mypy would not have it replaced
+        await until(lambda: sound.statistics().sent.packets > sent + 25)
+        assert hers.heard_seconds()[BO] - heard < 0.05
+        assert BO not in hers.state.value.levels
+        setattr(sound, "set_microphone", keep)  # noqa: B010
         await his.set_microphone(True)
         await both_hear(hers, his)
         assert forwarded_for(server) == set()

@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,9 @@ from greenroom.media.dsp import level_dbfs
 from greenroom.media.peer_to_peer import DirectConnection
 from greenroom.media.sources import Silence, Tone
 from greenroom.protocol.ice import IceServer
+from greenroom.server.ice_servers import turn_credential
 from tests.media.sound import is_tone, until
+from tests.turn import relaying
 
 ANN, BO = 1, 2
 HOSTS = ("127.0.0.1",)
@@ -33,15 +36,17 @@ class Pair:
 
     def __init__(self, **options: Any) -> None:
         self.died: list[str] = []
+        self.late: dict[int, list[str]] = {ANN: [], BO: []}
         self.heard: dict[int, list[Block]] = {ANN: [], BO: []}
         self.ann, self.bo = (
             DirectConnection(
                 source=Tone(hertz, -20.0),
                 partner=partner,
+                on_candidate=self.late[me].append,
                 on_dead=self.died.append,
                 **{"hosts": HOSTS, **options},
             )
-            for hertz, partner in ((440.0, BO), (700.0, ANN))
+            for me, hertz, partner in ((ANN, 440.0, BO), (BO, 700.0, ANN))
         )
 
     async def connect(self) -> float:
@@ -116,6 +121,34 @@ async def test_who_may_not_be_heard_is_ignored_whatever_they_send() -> None:
 async def test_servers_that_do_not_answer_are_not_waited_for() -> None:
     async with pair(ice_servers=[NOBODY_ANSWERS]) as two:
         assert await two.connect() < 1.0
+
+
+@pytest.mark.live
+async def test_a_relay_that_answers_later_is_told_then_and_carries_sound_where_nothing_else_does(
+    tmp_path: Path,
+) -> None:
+    async with relaying(tmp_path) as turn:
+        username, credential = turn_credential(turn.secret, "ann", int(time.time()) + 60)
+        server = IceServer((f"turn:{turn.address}",), username, credential)
+        async with pair(ice_servers=[server]) as two:
+            offer = await two.ann.offer()
+            answer = await two.bo.answer(without_addresses(offer))
+            await two.ann.accept(without_addresses(answer))
+            for me, other in ((ANN, two.bo), (BO, two.ann)):
+                await until(lambda of=me: bool(two.late[of]), "a relay is found")  # type: ignore[misc]  # the loop's own
+                (relay,) = two.late[me]
+                assert " typ relay " in relay
+                await other.add_candidate(relay)
+            await asyncio.gather(two.ann.wait_connected(3.0), two.bo.wait_connected(3.0))
+            assert two.ann.relayed
+            assert two.bo.relayed
+            two.ann.set_microphone(True)
+            await until(lambda: is_tone(two.last(BO, 0.5), 440.0, -20.0), "Bo hears Ann")
+
+
+def without_addresses(sdp: str) -> str:
+    """Return a description as if every address in it were out of reach."""
+    return "\r\n".join(line for line in sdp.splitlines() if not line.startswith("a=candidate:")) + "\r\n"
 
 
 async def test_only_this_machine_is_named_where_the_server_is_on_it() -> None:
