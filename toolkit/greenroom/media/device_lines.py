@@ -21,14 +21,15 @@ _JUMP_FRAMES = 3 * FRAME
 _AHEAD_FRAMES = FRAME + FRAME // 2
 _AHEAD_AT_MOST_FRAMES = 4 * FRAME
 _AHEAD_STEP_FRAMES = FRAME // 2
+_CALM_FRAMES = 30 * RATE_HZ
 
 
 class DeviceMicrophone:
     """What a microphone hears, for one reader. Silence, after a fade, while no device feeds it.
 
     The device and the reader have clocks of their own. The ring between them is kept near 12 ms beyond what a read
-    takes (10 more after each time that was too little, 40 at most): by one sample in 960 while that is enough, by a
-    cross-fade where 60 ms too much have piled up.
+    takes (10 more after each time that was too little, 40 at most, 10 less after half a minute in which it was enough):
+    by one sample in 960 while that is enough, by a cross-fade where 60 ms too much have piled up.
     """
 
     channels = 1
@@ -46,6 +47,12 @@ class DeviceMicrophone:
         self._lowest = _HELD_FRAMES
         self._reads = 0
         self._correct_frames = 0
+        self._calm_frames = 0
+
+    @property
+    def spare_seconds(self) -> float:
+        """How much sound is kept beyond what a read takes."""
+        return self._spare_frames / RATE_HZ
 
     def feed(self, block: Block) -> None:
         """Take what was captured, shape (frames, 1); called by the device's thread. The oldest goes when 200 ms wait."""
@@ -98,6 +105,10 @@ class DeviceMicrophone:
             return crossfade(before, self._ring.read(frames))
         block = self._ring.read(min(held, frames + self._correct_frames))
         self._watch(held - frames)
+        self._calm_frames += frames
+        if self._calm_frames >= _CALM_FRAMES:
+            self._calm_frames = 0
+            self._spare_frames = max(_SPARE_FRAMES, self._spare_frames - _SPARE_STEP_FRAMES)
         return block if len(block) == frames else stretched(block, frames)
 
     def _begin(self, frames: int) -> None:
@@ -109,6 +120,7 @@ class DeviceMicrophone:
 
     def _run_dry(self, frames: int, held: int) -> Block:
         self._filling = True
+        self._calm_frames = 0
         self.underruns += 1
         self._spare_frames = min(self._spare_frames + _SPARE_STEP_FRAMES, _SPARE_AT_MOST_FRAMES)
         if held >= 2:
@@ -137,7 +149,8 @@ class DeviceMicrophone:
 class DeviceSpeaker:
     """What a loudspeaker is to play, from one playout, whose clock is the device's: it says when it wants more.
 
-    20 to 40 ms wait ahead of the callback; 10 ms more after each time that was too little, 80 ms at most.
+    20 to 40 ms wait ahead of the callback; 10 ms more after each time that was too little, 80 ms at most, and 10 less
+    after half a minute in which it was enough.
     """
 
     channels = 2
@@ -150,6 +163,7 @@ class DeviceSpeaker:
         self._wake: Callable[[], None] | None = None
         self._running = False
         self._playing = False
+        self._calm_frames = 0
 
     @property
     def ahead_seconds(self) -> float:
@@ -195,6 +209,10 @@ class DeviceSpeaker:
             self._playing = False
             block[:held] *= 1.0 - rising(held)
             self._late()
+        self._calm_frames += frames
+        if self._calm_frames >= _CALM_FRAMES:
+            self._calm_frames = 0
+            self._ahead_frames = max(_AHEAD_FRAMES, self._ahead_frames - _AHEAD_STEP_FRAMES)
         self._tell()
         return block
 
@@ -207,6 +225,7 @@ class DeviceSpeaker:
 
     def _late(self) -> None:
         self.underruns += 1
+        self._calm_frames = 0
         self._ahead_frames = min(self._ahead_frames + _AHEAD_STEP_FRAMES, _AHEAD_AT_MOST_FRAMES)
 
     def _tell(self) -> None:
