@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from greenroom.engine.client import Client
     from greenroom.engine.thread import EngineThread
     from greenroom.errors import (
+        Ambiguous,
         AudioUnavailable,
         GreenroomError,
         Malformed,
@@ -33,8 +34,11 @@ if TYPE_CHECKING:
     from greenroom.media.sources import AudioSource, Silence, Tone
     from greenroom.media.voices import Voice
     from greenroom.observable import Observable, Subscription
+    from greenroom.policies.preferences import CallPreferences
     from greenroom.protocol.permissions import Capability
     from greenroom.state.call import CallState
+    from greenroom.state.call_settings import CallSettings, IdleTimeout
+    from greenroom.state.connect_options import ConnectOptions
     from greenroom.state.engine import ClientState
 
 _MODULES = {
@@ -44,6 +48,7 @@ _MODULES = {
     "greenroom.engine.client": ("Client",),
     "greenroom.engine.thread": ("EngineThread",),
     "greenroom.errors": (
+        "Ambiguous",
         "AudioUnavailable",
         "GreenroomError",
         "Malformed",
@@ -62,27 +67,35 @@ _MODULES = {
     "greenroom.media.sources": ("AudioSource", "Silence", "Tone"),
     "greenroom.media.voices": ("Voice",),
     "greenroom.observable": ("Observable", "Subscription"),
+    "greenroom.policies.preferences": ("CallPreferences",),
     "greenroom.protocol.permissions": ("Capability",),
     "greenroom.state.call": ("CallState",),
+    "greenroom.state.call_settings": ("CallSettings", "IdleTimeout"),
+    "greenroom.state.connect_options": ("ConnectOptions",),
     "greenroom.state.engine": ("ClientState",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
 __all__ = [
+    "Ambiguous",
     "AudioSession",
     "AudioSink",
     "AudioSource",
     "AudioUnavailable",
     "Call",
     "CallManager",
+    "CallPreferences",
+    "CallSettings",
     "CallState",
     "Callback",
     "Capability",
     "Client",
     "ClientState",
+    "ConnectOptions",
     "EngineThread",
     "File",
     "GreenroomError",
+    "IdleTimeout",
     "LoopbackWorld",
     "Malformed",
     "MediaFailed",
