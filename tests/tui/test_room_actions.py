@@ -44,7 +44,7 @@ from greenroom.protocol.wire import Reaction, Typing
 from greenroom.state.idle import Idle, IdlePhase
 from greenroom.state.layout import Layout
 from greenroom.state.own_requests import Pin, SetLayout, SetPictureInPicture, Stay
-from greenroom.views.actions import ACTIONS, BY_ID, Asked, label_of
+from greenroom.views.actions import ACTIONS, BY_ID, Asked, Group, label_of
 from greenroom_tui.screens.room import RoomScreen
 from greenroom_tui.widgets.people import Audience, Hands
 from greenroom_tui.widgets.stage import Stage
@@ -141,7 +141,8 @@ CASES = [
 
 
 def test_every_action_of_the_table_is_tried_here() -> None:
-    assert {case.action for case in CASES} == {action.id for action in ACTIONS}
+    elsewhere = {action.id for action in ACTIONS if action.group is Group.SOUND}  # in test_audio_screen
+    assert {case.action for case in CASES} == {action.id for action in ACTIONS} - elsewhere
 
 
 @pytest.mark.parametrize("way", ["key", "palette"])

@@ -35,6 +35,7 @@ from greenroom.state.call import (
     Notice,
 )
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
+from greenroom.state.meters import Meters
 from greenroom.state.microphone import effective_microphone
 from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
@@ -58,6 +59,13 @@ class Mirror:
         self.value = state
 
 
+class Levels:
+    """The engine's meters as the dashboard reads them."""
+
+    def __init__(self) -> None:
+        self.value = Meters()
+
+
 class World:
     """Rooms on a server and `me`, whose engine the dashboard follows."""
 
@@ -69,6 +77,9 @@ class World:
         self.hubs: dict[Cid, RoomHub] = {}
         self.asked: list[Asked] = []
         self.left: list[Cid] = []
+        self.meters = Levels()
+        self.sound: list[tuple[str, str]] = []
+        self.history: dict[Cid, tuple[CallStatistics, ...]] = {}
         self._numbers = itertools.count(1)
 
     # ---- what others do
@@ -103,6 +114,20 @@ class World:
             if refusal is not None:
                 raise Refused(refusal.message, reason=refusal.reason)
         return Handle(self, cid)
+
+    def choose_devices(self, *, input: str | None = None, output: str | None = None) -> None:
+        if self.state.value.devices is None:
+            raise Misuse("this client was made without devices")
+        self.sound += [
+            (kind, wish) for kind, wish in (("input", input), ("output", output)) if wish is not None
+        ]
+
+    async def try_microphone(self, on: bool = True, /) -> None:
+        self.sound.append(("try", str(on)))
+        self.meters.value = replace(self.meters.value, trying=on)
+
+    async def play_chime(self) -> None:
+        self.sound.append(("chime", ""))
 
     async def watch_rooms(self) -> None:
         self._set_rooms()
@@ -191,6 +216,10 @@ class Handle:
     def __init__(self, world: World, cid: Cid) -> None:
         self._world = world
         self._cid = cid
+
+    @property
+    def statistics(self) -> tuple[CallStatistics, ...]:
+        return self._world.history.get(self._cid, ())
 
     async def perform(self, request: Asked) -> None:
         self._world.asked.append(request)

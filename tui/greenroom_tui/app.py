@@ -15,10 +15,14 @@ from textual.screen import Screen
 from greenroom.errors import GreenroomError
 from greenroom.protocol.ids import Cid
 from greenroom.state.call import CallPhase
+from greenroom.state.devices import Direction
 from greenroom.state.engine import ClientState
+from greenroom.state.meters import Meters
+from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
 from greenroom_tui.commands import Commands
 from greenroom_tui.engine import Engine
+from greenroom_tui.screens.audio import AudioScreen
 from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.screens.lobby import LobbyScreen
 from greenroom_tui.screens.room import RoomScreen
@@ -131,7 +135,49 @@ class DashboardApp(App[None]):
                 screen.say(words, tone)
                 return
 
+    # ---- sound
+
+    @property
+    def meters(self) -> Meters:
+        """The newest levels of microphone and loudspeaker."""
+        return self._engine.meters.value
+
+    def history(self, cid: Cid) -> tuple[CallStatistics, ...]:
+        """The statistics of a call's last ten minutes; none of a call that is over."""
+        try:
+            return self._engine.call(cid).statistics
+        except (GreenroomError, KeyError):
+            return ()
+
+    def choose_device(self, direction: Direction, wish: str) -> bool:
+        """Use another device from now on; tell whether that can be asked for."""
+        try:
+            if direction is Direction.INPUT:
+                self._engine.choose_devices(input=wish)
+            else:
+                self._engine.choose_devices(output=wish)
+        except GreenroomError as error:
+            self.say(str(error), "warning")
+            return False
+        return True
+
+    def try_microphone(self, on: bool) -> None:
+        """Listen to the microphone for its level, or no longer."""
+        self.run_worker(self._ask(self._engine.try_microphone(on)), exit_on_error=False)
+
+    def play_chime(self) -> None:
+        """Play a soft tone on the loudspeaker."""
+        self.run_worker(self._ask(self._engine.play_chime()), exit_on_error=False)
+
     # ---- the dashboard's own keys
+
+    def action_sound(self) -> None:
+        """Show everything about sound, or go back."""
+        top = self.screen
+        if isinstance(top, AudioScreen):
+            top.action_back()
+        else:
+            self.push_screen(AudioScreen(top.cid if isinstance(top, RoomScreen) else None))
 
     def action_next_theme(self) -> None:
         names = [theme.name for theme in THEMES]

@@ -81,6 +81,31 @@ def fit(text: str, columns: int, align: Literal["left", "right"] = "left") -> st
     return gap + shown if align == "right" else shown + gap
 
 
+@lru_cache(maxsize=256)
+def wrap(text: str, columns: int) -> tuple[str, ...]:
+    """Return `text` on as many lines as it needs, each at most `columns` wide; words longer than a line are broken."""
+    lines: list[str] = []
+    line, used = "", 0
+    for word in clean(text).split():
+        width = cell_len(word)
+        if line and used + 1 + width <= columns:
+            line, used = f"{line} {word}", used + 1 + width
+            continue
+        if line:
+            lines.append(line)
+        while cell_len(word) > max(1, columns):
+            piece = ""
+            for character in word:
+                if cell_len(piece + character) > max(1, columns):
+                    break
+                piece += character
+            piece = piece or word[0]
+            lines.append(piece)
+            word = word[len(piece) :]
+        line, used = word, cell_len(word)
+    return (*lines, line) if line else tuple(lines)
+
+
 def width_of(line: Iterable[Cell]) -> int:
     """Return how many columns `line` takes."""
     return sum(cell_len(cell.text) for cell in line)

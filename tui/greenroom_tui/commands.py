@@ -9,9 +9,8 @@ from typing import NamedTuple
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 from textual.content import Content
 
-from greenroom.views.actions import ACTIONS, label_of
+from greenroom.views.actions import label_of
 from greenroom_tui.screens.base import RoomsideScreen
-from greenroom_tui.screens.room import RoomScreen
 from greenroom_tui.shortcuts import EVERYWHERE
 
 
@@ -49,8 +48,8 @@ class Commands(Provider):
             return
         later: list[Command] = []
         call = screen.subject()
-        if isinstance(screen, RoomScreen) and call is not None:
-            for action in ACTIONS:
+        if call is not None:
+            for action in screen.actions():
                 now = screen.possible(action)
                 words = f"{action.help}  ·  {action.key}" + ("" if now else "  (not now)")
                 command = Command(label_of(action, call), partial(screen.take, action), words)

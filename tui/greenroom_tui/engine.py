@@ -6,6 +6,8 @@ from typing import Protocol
 
 from greenroom.protocol.ids import Cid
 from greenroom.state.engine import ClientState
+from greenroom.state.meters import Meters
+from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
 
 
@@ -16,8 +18,18 @@ class Mirrored(Protocol):
     def value(self) -> ClientState: ...
 
 
+class MirroredMeters(Protocol):
+    """The newest levels of microphone and loudspeaker."""
+
+    @property
+    def value(self) -> Meters: ...
+
+
 class CallHandle(Protocol):
-    """Our side of one room. Both methods raise `greenroom.errors.GreenroomError` when the answer is no."""
+    """Our side of one room. Its methods raise `greenroom.errors.GreenroomError` when the answer is no."""
+
+    @property
+    def statistics(self) -> tuple[CallStatistics, ...]: ...
 
     async def perform(self, request: Asked) -> None: ...
 
@@ -29,6 +41,15 @@ class Engine(Protocol):
 
     @property
     def state(self) -> Mirrored: ...
+
+    @property
+    def meters(self) -> MirroredMeters: ...
+
+    def choose_devices(self, *, input: str | None = ..., output: str | None = ...) -> None: ...
+
+    async def try_microphone(self, on: bool = ..., /) -> None: ...
+
+    async def play_chime(self) -> None: ...
 
     def call(self, cid: Cid, /) -> CallHandle: ...
 

@@ -24,8 +24,19 @@ ROOM: tuple[Shortcut, ...] = (
     Shortcut("h", "Lobby", "Look at the other rooms; this one goes on", "lobby"),
     Shortcut("Q", "Link", "Show the link of this room and its QR code", "share"),
 )
+SOUND: tuple[Shortcut, ...] = (
+    Shortcut("Enter", "Use", "Use the chosen microphone or loudspeaker", "use_device"),
+    Shortcut("k", "Level check", "Listen to the microphone for its level, or stop", "check_level"),
+    Shortcut("t", "Test tone", "Play a soft tone on the loudspeaker", "play_chime"),
+    Shortcut("s", "Span", "Show one, five or ten minutes in the charts", "next_span"),
+    Shortcut("o", "Whose", "Numbers of the whole call, or of the chosen person", "whose"),
+    Shortcut(">", "Next call", "Look at the sound of the next call", "next_call"),
+    Shortcut("Tab", "Next list", "Go to the next list: devices, values, people, charts", "next_list"),
+    Shortcut("h", "Back", "Go back to where you came from (also Esc)", "back"),
+)
 EVERYWHERE: tuple[Shortcut, ...] = (
     Shortcut(":", "Commands", "Find a command by its name (also Ctrl+P)", "palette"),
+    Shortcut("A", "Sound", "Devices, levels, knobs and numbers of sound", "sound"),
     Shortcut("f", "Colours", "Dark, light, high contrast", "next_theme"),
     Shortcut("?", "Help", "Every key and what it does", "help"),
     Shortcut("q", "Quit", "Leave and close the dashboard", "leave_and_quit"),

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import msgspec
 
-from greenroom.state.devices import NO_DEVICE, Device, DevicePhase, DevicesState, Direction, Line
+from greenroom.state.devices import (
+    NO_DEVICE,
+    Device,
+    DevicePhase,
+    DevicesState,
+    Direction,
+    Line,
+    Unknown,
+    choose,
+)
 
 
 class DeviceRow(msgspec.Struct, frozen=True):
@@ -15,6 +24,28 @@ class DeviceRow(msgspec.Struct, frozen=True):
     direction: str
     host: str
     mark: str = ""
+
+
+class ChoiceRow(msgspec.Struct, frozen=True):
+    """One thing to choose for one direction. `wish` is what choosing it asks for; `chosen`: it is what was asked for last;
+    `running`: sound passes through it; `note` says what is special about it."""
+
+    direction: Direction
+    wish: str
+    name: str
+    chosen: bool = False
+    running: bool = False
+    note: str = ""
+
+    @property
+    def key(self) -> str:
+        """What stays the same while devices come and go."""
+        return f"{self.direction} {self.wish}"
+
+
+def choice_rows(state: DevicesState) -> tuple[ChoiceRow, ...]:
+    """Return what can be chosen: for each direction the system's default, every device, and none."""
+    return (*_choices(state, state.microphone), *_choices(state, state.speaker))
 
 
 def device_rows(state: DevicesState) -> tuple[DeviceRow, ...]:
@@ -62,6 +93,34 @@ def level_words(line: Line, peak_dbfs: float) -> str:
     if peak_dbfs > -1.0:
         return f"too loud, {peak_dbfs:.0f} dBFS: turn it down"
     return f"good, {peak_dbfs:.0f} dBFS at most"
+
+
+def _choices(state: DevicesState, line: Line) -> tuple[ChoiceRow, ...]:
+    direction, wish = line.direction, line.wish
+    devices = sorted(
+        (device for device in state.available if device.channels(direction)),
+        key=lambda device: (device.monitor, device.index),
+    )
+    if not devices and wish in ("", NO_DEVICE):
+        return ()
+    meant = choose(state.available, wish, direction) if wish not in ("", NO_DEVICE) else None
+    names = [device.name for device in devices]
+    default = choose(state.available, "", direction)
+    told = default.name if isinstance(default, Device) else "there is none"
+    rows = [ChoiceRow(direction, "", "system default", wish == "", note=told)]
+    for device in devices:
+        # Two of the same name are told apart by what the system calls them.
+        asked = device.name if names.count(device.name) == 1 else device.key
+        running = line.phase is DevicePhase.RUNNING and line.device == device.name
+        rows.append(
+            ChoiceRow(
+                direction, asked, device.name, device == meant, running and wish != NO_DEVICE, _mark(device)
+            )
+        )
+    if isinstance(meant, Unknown):
+        rows.append(ChoiceRow(direction, wish, wish, chosen=True, note="not there now"))
+    rows.append(ChoiceRow(direction, NO_DEVICE, "none", wish == NO_DEVICE))
+    return tuple(rows)
 
 
 def _kind(line: Line) -> str:

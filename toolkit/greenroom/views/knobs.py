@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TypeVar
 
@@ -55,6 +56,16 @@ def knob_label(call: CallState, name: str, title: str, steps: int = 1) -> str:
 def volume_of(call: CallState, user: UserId) -> Volume:
     """Return how loud somebody is for me."""
     return Volume(call.volumes.get(user, 1.0), user in call.muted_for_me)
+
+
+def volume_words(volume: Volume) -> str:
+    """Return how loud somebody is for me: `+3 dB`, `−6 dB`, `muted for me`; empty for as they are sent."""
+    if volume.muted:
+        return "muted for me"
+    if volume.gain <= 0.0:
+        return "silent for me"
+    decibels = 20.0 * math.log10(volume.gain)
+    return "" if abs(decibels) < 0.5 else f"{decibels:+.0f} dB".replace("-", "−")
 
 
 def volume_turned(call: CallState, user: UserId | None, steps: int) -> SetVolume | None:

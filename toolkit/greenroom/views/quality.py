@@ -107,7 +107,7 @@ def advice(call: CallState) -> Advice | None:
         case Cause.JITTER:
             if audio.playout_target_ms < 100:
                 return Advice(
-                    "join again with a longer wait before playing, e.g. 100 ms; the buffer grows by itself until then",
+                    "the buffer grows by itself; to have it long from the start, join with a wait of 100 ms",
                     "playout_target_ms",
                 )
             return Advice("the buffer waits as long as it needs to; a cable would help")

@@ -7,16 +7,21 @@ import msgspec
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import Participant, Room, may
-from greenroom.protocol.wire import Quality
 from greenroom.state.call import CallState
 from greenroom.state.statistics import SILENCE_DBFS
+from greenroom.views.knobs import volume_of, volume_words
+from greenroom.views.quality import quality_row
 from greenroom.views.words import role_word
 
 METER_FLOOR_DBFS = -60.0
 
 
 class SpeakerRow(msgspec.Struct, frozen=True):
-    """`microphone`: open, muted, suspended or lost. `meter`: 0.0 to 1.0 for a level from −60 dBFS to full scale."""
+    """`microphone`: open, muted, suspended or lost. `meter`: 0.0 to 1.0 for a level from −60 dBFS to full scale.
+
+    `quality` is of the line: excellent, good, poor, lost; `bars` the same in three columns, blank while nothing is known;
+    `reason` what makes it worse than excellent. `volume` is how loud they are for me, empty where it is as they are sent.
+    """
 
     user: UserId
     name: str
@@ -30,6 +35,9 @@ class SpeakerRow(msgspec.Struct, frozen=True):
     meter: float
     quality: str
     reaction: str
+    bars: str = "   "
+    reason: str = ""
+    volume: str = ""
 
 
 def stage_rows(call: CallState) -> tuple[SpeakerRow, ...]:
@@ -51,6 +59,7 @@ def meter(level_dbfs: float) -> float:
 def _row(call: CallState, room: Room, person: Participant) -> SpeakerRow:
     word, why = _microphone(call, room, person)
     level = call.levels.get(person.user, SILENCE_DBFS) if word == "open" else SILENCE_DBFS
+    line = quality_row(call, person.user)
     reaction = next((shown.emoji for shown in reversed(call.reactions) if shown.user == person.user), "")
     return SpeakerRow(
         user=person.user,
@@ -63,8 +72,11 @@ def _row(call: CallState, room: Room, person: Participant) -> SpeakerRow:
         dominant=word == "open" and person.user == call.dominant,
         level_dbfs=level,
         meter=meter(level),
-        quality=call.quality.get(person.user, Quality.EXCELLENT).value,
+        quality=line.word,
         reaction=reaction,
+        bars=line.bars if person.user in call.lines else "   ",
+        reason=line.reason,
+        volume=volume_words(volume_of(call, person.user)),
     )
 
 

@@ -72,7 +72,7 @@ class RoomsideScreen(Screen[None]):
         if not words or now - at >= NOTICE_SECONDS:
             return ()
         mark, look = _TONES.get(tone, _TONES["info"])
-        return (Cell(f"{mark} ", look), Cell(clean(words, 120), look), Cell(" "))
+        return (Cell(f"{mark} ", look), Cell(clean(words, 600), look), Cell(" "))
 
     def connection_line(self, state: ClientState, now: float) -> Line:
         """Return how the connection is, when there is something to say about it."""
@@ -84,9 +84,16 @@ class RoomsideScreen(Screen[None]):
         """Return the call that actions are about."""
         return None
 
+    def actions(self) -> tuple[Action, ...]:
+        """Return the actions that have their keys on this screen."""
+        return ()
+
     def possible(self, action: Action) -> bool:
         """Tell whether `action` makes sense now, with what is selected."""
         return False
+
+    def take(self, action: Action) -> None:
+        """Do `action`, one of `actions()`, with what is selected."""
 
     def on_key(self, event: Key) -> None:
         if self.app.screen is not self:

@@ -15,7 +15,7 @@ from textual.screen import ModalScreen
 from greenroom.state.call import CallState
 from greenroom.views.actions import ACTIONS, Action, Group, label_of
 from greenroom_tui.cells import Cell, Look, fit
-from greenroom_tui.shortcuts import EVERYWHERE, LOBBY, ROOM
+from greenroom_tui.shortcuts import EVERYWHERE, LOBBY, ROOM, SOUND
 from greenroom_tui.widgets.words import Words, WordsRow, words_row
 
 KEY, LABEL, WIDTH = 7, 20, 108
@@ -35,7 +35,7 @@ def help_rows(call: CallState | None, possible: Callable[[Action], bool], column
                 label = action.label if call is None else label_of(action, call)
                 rows += _row(action.key, label, action.help, now, columns)
         rows.append(words_row(f"after {group}"))
-    for heading, shortcuts in (("Lobby", LOBBY), ("Room", ROOM), ("Dashboard", EVERYWHERE)):
+    for heading, shortcuts in (("Lobby", LOBBY), ("Room", ROOM), ("Sound", SOUND), ("Dashboard", EVERYWHERE)):
         rows.append(words_row(f"group {heading}", Cell(heading, "accent")))
         for shortcut in shortcuts:
             lines = _row(shortcut.key, shortcut.label, shortcut.help, True, columns)

@@ -18,6 +18,7 @@ from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.shortcuts import EVERYWHERE, LOBBY
 from greenroom_tui.widgets.bar import Bar
 from greenroom_tui.widgets.keys import KeyRow, Keys
+from greenroom_tui.widgets.notes import Notes
 from greenroom_tui.widgets.rooms import Rooms
 
 
@@ -29,7 +30,7 @@ class LobbyScreen(RoomsideScreen):
 
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
-        yield Bar(id="notice")
+        yield Notes(id="notice")
         yield Rooms(id="rooms")
         yield Keys(id="keys")
 
@@ -46,8 +47,8 @@ class LobbyScreen(RoomsideScreen):
             self.connection_line(state, now) or (Cell("● online ", "good"),),
         )
         words = state.error or ""
-        self.query_one("#notice", Bar).show(
-            self.notice_line(now) or ((Cell("! ", "warn"), Cell(clean(words, 120), "warn")) if words else ())
+        self.query_one("#notice", Notes).show(
+            self.notice_line(now) or ((Cell("! ", "warn"), Cell(clean(words, 600), "warn")) if words else ())
         )
         listed = self.query_one(Rooms)
         listed.head(f"{count(len(rooms), 'room')} · {live or 'none'} live")

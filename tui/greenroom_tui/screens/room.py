@@ -17,12 +17,14 @@ from greenroom.protocol.room import Room
 from greenroom.protocol.wire import Typing
 from greenroom.state.call import CallPhase, CallState
 from greenroom.state.engine import ClientState
-from greenroom.views.actions import ACTIONS, Action, Chosen, Target, label_of
+from greenroom.views.actions import ACTIONS, Action, Chosen, Group, Target, label_of
 from greenroom.views.chat import chat_rows
 from greenroom.views.hands import audience_words, hand_rows, listener_rows, queue_words
 from greenroom.views.idle import idle_words
+from greenroom.views.knobs import volume_of, volume_words
 from greenroom.views.layouts import arranged_rows, stage_words
 from greenroom.views.log import name_of
+from greenroom.views.quality import quality_row
 from greenroom.views.session import has_button
 from greenroom.views.status import microphone_words, statistics_line, status_words, title_words
 from greenroom.views.words import enumerate_names
@@ -33,6 +35,7 @@ from greenroom_tui.shortcuts import EVERYWHERE, ROOM
 from greenroom_tui.widgets.bar import Bar
 from greenroom_tui.widgets.chat import Chat, Log
 from greenroom_tui.widgets.keys import KeyRow, Keys
+from greenroom_tui.widgets.notes import Notes
 from greenroom_tui.widgets.people import Audience, Hands
 from greenroom_tui.widgets.rows import Rows
 from greenroom_tui.widgets.stage import Stage
@@ -42,6 +45,7 @@ TYPING_SECONDS = 3.0
 # What stands at the foot first; the rest follows in the order of the table.
 _FIRST = ("stay", "accept", "decline", "microphone", "hand", "next", "grant", "deny", "message", "react")
 _LAST = ("leave",)
+_VIEW_LAST = 300
 
 
 class RoomScreen(RoomsideScreen):
@@ -62,7 +66,7 @@ class RoomScreen(RoomsideScreen):
 
     def compose(self) -> ComposeResult:
         yield Bar(id="header")
-        yield Bar(id="notice")
+        yield Notes(id="notice")
         with Horizontal(id="panels"):
             with Vertical(id="left"):
                 yield Stage(id="stage")
@@ -149,11 +153,11 @@ class RoomScreen(RoomsideScreen):
         person = self.person
         picked: Line = ()
         if person is not None and room is not None and person != call.me:
-            picked = (Cell("▸ ", "accent"), Cell(clean(name_of(room, person), 32), "dim"), Cell(" "))
-        self.query_one("#notice", Bar).show(
+            picked = (Cell("▸ ", "accent"), Cell(_picked_words(call, person), "dim"), Cell(" "))
+        self.query_one("#notice", Notes).show(
             (
                 Cell(" ● " if is_open else " × ", "good" if is_open else "dim"),
-                Cell(clean(microphone_words(call), 200), "plain" if is_open else "dim"),
+                Cell(clean(microphone_words(call), 600), "plain" if is_open else "dim"),
             ),
             _idle_line(call, now) or self.notice_line(now) or picked,
         )
@@ -187,6 +191,8 @@ class RoomScreen(RoomsideScreen):
         def place(action: Action) -> int:
             if action.id in _FIRST:
                 return _FIRST.index(action.id)
+            if action.group in (Group.SOUND, Group.VIEW):
+                return _VIEW_LAST  # the place of sound is a screen of its own
             return 200 if action.id in _LAST else 100
 
         shown = (action for action in ACTIONS if self.possible(action) and has_button(action, call))
@@ -217,6 +223,9 @@ class RoomScreen(RoomsideScreen):
 
     def subject(self) -> CallState | None:
         return self._call
+
+    def actions(self) -> tuple[Action, ...]:
+        return ACTIONS
 
     def possible(self, action: Action) -> bool:
         """Tell whether `action` makes sense now, with what is selected."""
@@ -308,6 +317,14 @@ class RoomScreen(RoomsideScreen):
 
     def action_share(self) -> None:
         self.dashboard.share(self.cid)
+
+
+def _picked_words(call: CallState, person: UserId) -> str:
+    """Return who is chosen, with what is wrong about their line and how loud they are for me."""
+    line = quality_row(call, person)
+    volume = volume_words(volume_of(call, person))
+    parts = (name_of(call.room, person), volume, f"{line.word}: {line.reason}" if line.reason else "")
+    return clean(" · ".join(part for part in parts if part), 400)
 
 
 def _idle_line(call: CallState, now: float) -> Line:
