@@ -25,7 +25,7 @@ from greenroom.media import aiortc_private
 from greenroom.media.blocks import FRAME, RATE_HZ, Block
 from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
 from greenroom.media.jitter import JitterBuffer
-from greenroom.media.opus import OPUS_PAYLOAD_TYPE, Encoder, new_encoder
+from greenroom.media.opus import OPUS_PAYLOAD_TYPE, new_encoder
 from greenroom.media.outgoing import Microphone
 from greenroom.media.red import RED_PAYLOAD_TYPE, RedWriter
 from greenroom.media.slot import Slot
@@ -63,13 +63,8 @@ class MediaConnection:
     ) -> None:
         audio = audio or resolve()
         self._audio = audio
-        self._microphone = Microphone(source, _encoder(audio), audio.frame_length_ms)
-        self._slots = [
-            Slot(
-                audio.playout_channels, JitterBuffer(shortest_delay=audio.playout_target_ms * RATE_HZ // 1000)
-            )
-            for _ in range(slots)
-        ]
+        self._microphone = new_microphone(source, audio)
+        self._slots = [new_slot(audio) for _ in range(slots)]
         self._ice_servers = ice_servers
         self._on_dead = on_dead
         self._red = RedWriter()
@@ -365,7 +360,8 @@ def _takes_red(answer: str) -> bool:
     )
 
 
-def _encoder(audio: EffectiveAudio) -> Encoder:
+def new_microphone(source: AudioSource, audio: EffectiveAudio) -> Microphone:
+    """Return what sends `source` as `audio` says."""
     encoder = new_encoder(
         audio.channels,
         bitrate=audio.bitrate,
@@ -376,7 +372,13 @@ def _encoder(audio: EffectiveAudio) -> Encoder:
         frame_length_ms=audio.frame_length_ms,
     )
     encoder.set_sample_rate(audio.sample_rate_hz)
-    return encoder
+    return Microphone(source, encoder, audio.frame_length_ms)
+
+
+def new_slot(audio: EffectiveAudio) -> Slot:
+    """Return what plays one voice as `audio` says."""
+    delay = audio.playout_target_ms * RATE_HZ // 1000
+    return Slot(audio.playout_channels, JitterBuffer(shortest_delay=delay))
 
 
 def _opus() -> list[RTCRtpCodecCapability]:

@@ -24,7 +24,7 @@ class Routed(msgspec.Struct, frozen=True):
 
 
 class RoutePlan(msgspec.Struct, frozen=True):
-    """`choose`: the output to use from now on, None to leave it. `reasons`: why a call's wish has no effect, "" if it has."""
+    """`choose`: the output to use from now on, None to leave it. `reasons`: why a call's wish has no effect, or ""."""
 
     routed: Routed | None = None
     choose: str | None = None
