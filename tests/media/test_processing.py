@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 import time
 
 import numpy as np
 import pytest
 
+from greenroom.engine.shared_source import SharedSource
 from greenroom.media.blocks import FRAME, Block
 from greenroom.media.processing import Processor, new_processor, webrtc_installed
+from greenroom.media.processing_webrtc import load
 from greenroom.policies.processing import plan_processing
 from greenroom.state.audio import NoiseSuppression, Processing
-from tests.media.room import echo_of, noise, power_dbfs, speech, spoken, spoken_dbfs
+from tests.media.room import Room, echo_of, noise, power_dbfs, speech, spoken, spoken_dbfs
 
 ECHO = Processing(echo_cancellation=True)
 EVERYTHING = Processing(True, NoiseSuppression.NORMAL, True)
@@ -122,3 +125,19 @@ def test_two_channels_stay_two_and_apart(webrtc: bool) -> None:
     left = treated(made, np.concatenate([speech(2.0, -20.0), np.zeros((96_000, 1), np.float32)], axis=1))
     assert left.shape == (96_000, 2)
     assert power_dbfs(left[:, :1]) > power_dbfs(left[:, 1:]) + 30.0
+
+
+def test_an_extra_that_cannot_be_loaded_gives_way_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "livekit.rtc", None)
+    load.cache_clear()
+    try:
+        wanted = Processing(True, NoiseSuppression.NORMAL)
+        shared, told = SharedSource(Room(noise(4.0, -40.0)), webrtc=True), []
+        shared.on_acting = lambda: told.append(shared.acting(wanted))
+        branch = shared.branch(wanted)
+        left = np.concatenate([branch.read(FRAME) for _ in range(200)])
+        assert power_dbfs(left[3 * 48_000 :]) <= -50.0
+        assert [(acting.by, acting.done.echo_cancellation) for acting in told] == [("light", False)]
+        assert "greenroom[processing]" in told[0].reason
+    finally:
+        load.cache_clear()
