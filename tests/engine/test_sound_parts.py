@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 
@@ -12,13 +14,17 @@ from greenroom.media.sources import Tone
 from greenroom.protocol.ids import UserId
 from greenroom.state.audio import NoiseSuppression, Processing
 from tests.media.room import Room, echo_of, noise, power_dbfs, speech
-from tests.media.sound import click_ratio
+from tests.media.sound import assert_no_click, assert_tone, click_ratio
 
 ANN = UserId("ann")
 
 
+def counted(start: int, end: int) -> Block:
+    return np.ldexp(np.arange(start, end, dtype=np.float32), -20)[:, np.newaxis]
+
+
 class Counting:
-    """A source whose samples count up."""
+    """A source whose samples count up, in millionths (2 to the −20) of full scale."""
 
     channels = 1
 
@@ -27,7 +33,7 @@ class Counting:
 
     def read(self, frames: int) -> Block:
         self.next += frames
-        return np.arange(self.next - frames, self.next, dtype=np.float32)[:, np.newaxis]
+        return counted(self.next - frames, self.next)
 
     def close(self) -> None:
         """Nothing is held."""
@@ -38,10 +44,10 @@ def test_every_call_hears_every_sample_of_the_one_microphone() -> None:
     shared = SharedSource(source)
     one, other = shared.branch(), shared.branch()
     for step in range(20):
-        expected = np.arange(step * FRAME, (step + 1) * FRAME, dtype=np.float32)
+        expected = counted(step * FRAME, (step + 1) * FRAME)
         readers = (one, other) if step % 2 else (other, one)
         for branch in readers:
-            assert np.array_equal(branch.read(FRAME)[:, 0], expected)
+            assert np.array_equal(branch.read(FRAME), expected)
     assert source.next == 20 * FRAME, "it was read once, not twice"
 
 
@@ -51,7 +57,7 @@ def test_a_call_that_stops_reading_holds_nobody_up_and_keeps_only_a_tenth_of_a_s
     for _ in range(50):
         one.read(FRAME)
     assert len(stalled.ring) == 5 * FRAME
-    assert stalled.read(1)[0, 0] == 45 * FRAME
+    assert stalled.read(1)[0, 0] == np.ldexp(45 * FRAME, -20)
 
 
 def test_a_closed_branch_is_forgotten_and_another_source_takes_over() -> None:
@@ -62,7 +68,7 @@ def test_a_closed_branch_is_forgotten_and_another_source_takes_over() -> None:
     gone.close()
     assert shared.replace(Tone(440.0, -20.0)) is first
     one.read(FRAME)
-    assert (first.next, len(gone.ring)) == (0, 0)
+    assert (first.next, len(gone.ring)) == (FRAME, 0), "the first is read once more, to be faded out"
 
 
 def test_the_last_seconds_and_the_time_heard_are_kept_by_person() -> None:
@@ -185,3 +191,73 @@ def test_blocks_of_any_length_are_treated_in_whole_steps_of_10_ms() -> None:
     whole, pieces = SharedSource(Room(heard)).branch(NOISE), SharedSource(Room(heard)).branch(NOISE)
     odd = np.concatenate([pieces.read(frames) for frames in (100, 480, 700, 960, 1440) for _ in range(10)])
     assert np.allclose(odd, read(whole, len(odd) / 48_000 + 0.1)[: len(odd)], atol=1e-6)
+
+
+class Broken:
+    """A source as somebody might write it: a few good blocks, then what `give` makes of the next."""
+
+    channels = 1
+
+    def __init__(self, give: Callable[[int], object]) -> None:
+        self._give = give
+        self._tone = Tone(300.0, -20.0)
+        self.good = 5
+
+    def read(self, frames: int) -> Block:
+        self.good -= 1
+        return self._tone.read(frames) if self.good >= 0 else self._give(frames)  # type: ignore[return-value]
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("give", "words"),
+    [
+        pytest.param(lambda frames: 1 / 0, "the source failed: ZeroDivisionError", id="raises"),
+        pytest.param(lambda frames: silence(frames - 1), "instead of (960, 1)", id="too little"),
+        pytest.param(lambda frames: silence(frames, 2), "instead of (960, 1)", id="other channels"),
+        pytest.param(
+            lambda frames: np.ones((frames, 1), np.int16), "int16 samples instead of float32", id="int"
+        ),
+        pytest.param(lambda frames: None, "NoneType instead of float32", id="nothing"),
+    ],
+)
+def test_a_source_that_breaks_is_silent_and_says_why_once_and_another_can_take_over(
+    give: Callable[[int], object], words: str
+) -> None:
+    shared, told = SharedSource(Broken(give)), list[str]()
+    shared.on_failed = told.append
+    one, other = shared.branch(), shared.branch()
+    for _ in range(10):
+        block = one.read(FRAME)
+        assert np.array_equal(other.read(FRAME), block)
+    assert not block.any()
+    assert len(told) == 1
+    assert words in told[0]
+    shared.replace(Tone(440.0, -20.0))
+    assert_tone(np.concatenate([one.read(FRAME) for _ in range(50)])[9600:], 440.0, -20.0)
+
+
+def test_samples_that_are_no_numbers_or_beyond_full_scale_reach_nobody() -> None:
+    class Wild(Broken):
+        def read(self, frames: int) -> Block:
+            block = super().read(frames)
+            block[::7] = np.nan
+            block[1::7] = np.inf
+            block[2::7] = -7.0
+            self.good = 5
+            return block
+
+    shared = SharedSource(Wild(silence))
+    block = shared.branch().read(FRAME)
+    assert np.isfinite(block).all()
+    assert np.abs(block).max() <= 1.0
+
+
+def test_another_source_takes_over_without_a_click() -> None:
+    shared = SharedSource(Tone(311.0, -20.0))
+    branch = shared.branch()
+    pieces = [branch.read(FRAME) for _ in range(10)]
+    shared.replace(Tone(457.0, -20.0))
+    pieces += [branch.read(FRAME) for _ in range(10)]
+    assert_no_click(np.concatenate(pieces))

@@ -15,10 +15,10 @@ import pytest
 
 from greenroom.errors import Misuse
 from greenroom.media.audio_session import AudioSession
-from greenroom.media.blocks import FRAME
+from greenroom.media.blocks import FRAME, harmless
 from greenroom.media.device_memory import Remembered, recall, remember
 from greenroom.media.device_watch import matters, visible
-from greenroom.media.devices import Found, cleaned, with_pulse
+from greenroom.media.devices import Found, with_pulse
 from greenroom.media.pulse import PulseDevices, parse
 from greenroom.state.devices import Device, DevicePhase, Direction, choose
 from greenroom.views.devices import level_words, line_words
@@ -61,8 +61,8 @@ def test_a_name_that_a_stranger_gave_a_headset_acts_on_nothing() -> None:
 
 def test_what_a_driver_invents_reaches_no_codec() -> None:
     captured = np.array([[np.nan], [np.inf], [-np.inf], [7.0], [-7.0], [0.5]], np.float32)
-    assert cleaned(captured)[:, 0].tolist() == [0.0, 1.0, -1.0, 1.0, -1.0, 0.5]
-    assert cleaned(captured).dtype == np.float32
+    assert harmless(captured)[:, 0].tolist() == [0.0, 1.0, -1.0, 1.0, -1.0, 0.5]
+    assert harmless(captured).dtype == np.float32
 
 
 @pytest.mark.parametrize("damage", [{"name": None}, {"sample_specification": "?"}, {}])

@@ -123,9 +123,10 @@ class ClientCore:
         self.source = SharedSource(source or Silence())
         self.microphone = OwnMicrophone(self.source, devices if source is None else None)
         self.meters: Observable[Meters] = Observable(Meters())
-        self.volumes = Volumes(backend.server, volumes, self._volumes_changed, self._volumes_failed)
+        self.volumes = Volumes(backend.server, volumes, self._volumes_changed, self._warn_everywhere)
         self._loudness = Meter()
         self.source.on_acting = self._source_changed
+        self.source.on_failed = self._warn_everywhere
         self.playout = Playout(sink or self._speaker or Null())
         self.playout.tap_mixed(self._loudness.take)
         if source is not None or self._speaker is None:  # else the devices tell each other what is played
@@ -420,7 +421,7 @@ class ClientCore:
             if membership.state.value.phase is not CallPhase.LEFT:
                 membership.volumes_changed()
 
-    def _volumes_failed(self, words: str) -> None:
+    def _warn_everywhere(self, words: str) -> None:
         self.log((log_line(words, time.time()),))
         for membership in tuple(self.memberships.values()):
             if membership.state.value.phase is not CallPhase.LEFT:

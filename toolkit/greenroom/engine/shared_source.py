@@ -7,12 +7,12 @@ import logging
 from collections.abc import Callable, Collection
 
 from greenroom.errors import AudioUnavailable
-from greenroom.media.blocks import FRAME, Block, with_channels
-from greenroom.media.dsp import crossfade
+from greenroom.media.blocks import FRAME, Block, checked, silence, with_channels
+from greenroom.media.dsp import crossfade, rising
 from greenroom.media.meter import Meter
 from greenroom.media.processing import STEP, Processor, new_processor, prepare, webrtc_installed
 from greenroom.media.ring import SampleRing
-from greenroom.media.sources import AudioSource, RoomMicrophone
+from greenroom.media.sources import AudioSource, RoomMicrophone, Silence
 from greenroom.policies.processing import plan_processing
 from greenroom.state.audio import UNTOUCHED, Acting, ProcessedBy, Processing
 
@@ -54,19 +54,22 @@ class SharedSource:
     """Reads its source whenever the first of its branches needs more; a branch that stops reading loses the oldest.
 
     A microphone is treated once for each distinct wish, however many calls share that wish. What its wish really
-    comes to is told by `acting`, and `on_acting` is called when that may have changed. Belongs to the engine's thread.
+    comes to is told by `acting`, and `on_acting` is called when that may have changed. A source that fails is silent from
+    then on, and `on_failed` is told why, once. Belongs to the engine's thread.
     """
 
     def __init__(self, source: AudioSource, *, webrtc: bool | None = None) -> None:
         self.channels = source.channels
         self.meter = Meter()
         self.on_acting: Callable[[], None] = lambda: None
+        self.on_failed: Callable[[str], None] = lambda _: None
         self._source = source
         self._room = source if isinstance(source, RoomMicrophone) else None
         self._webrtc = webrtc_installed() if webrtc is None else webrtc
         self._branches: list[Branch] = []
         self._processors: dict[_Treatment, Processor] = {}
         self._played = SampleRing(_REFERENCE_FRAMES)
+        self._tail = silence(0, source.channels)
 
     @property
     def source(self) -> AudioSource:
@@ -104,10 +107,40 @@ class SharedSource:
     def replace(self, source: AudioSource) -> AudioSource:
         """Read `source` from now on, and return the one before, which is the caller's to close."""
         before, self._source = self._source, source
+        try:
+            self._tail = with_channels(checked(before.read(FRAME), FRAME, before.channels), self.channels)
+        except Exception:  # somebody else's source, and it is leaving
+            self._tail = silence(0, self.channels)
         self._room = source if isinstance(source, RoomMicrophone) else None
         self._processors.clear()
         self.on_acting()
         return before
+
+    def _read(self, frames: int) -> Block:
+        try:
+            return with_channels(
+                checked(self._source.read(frames), frames, self._source.channels), self.channels
+            )
+        except AudioUnavailable as error:
+            words = str(error)
+        except Exception as error:  # a source somebody wrote must not end anybody's call
+            words = f"the source failed: {type(error).__name__}"
+        self._source, self._room = Silence(), None
+        self.on_acting()
+        self.on_failed(f"{words}; nothing is heard of it any more")
+        return silence(frames, self.channels)
+
+    def _joined(self, block: Block) -> Block:
+        """Return `block`, faded over to from what the source before would have gone on with."""
+        frames = min(len(block), len(self._tail))
+        if frames == 0:
+            return block
+        at = FRAME - len(self._tail)
+        ramp = rising(FRAME)[at : at + frames]
+        joined = block.copy()
+        joined[:frames] = self._tail[:frames] * (1.0 - ramp) + block[:frames] * ramp
+        self._tail = self._tail[frames:]
+        return joined
 
     def played(self, block: Block) -> None:
         """Take what is played where the source itself does not know it."""
@@ -116,7 +149,8 @@ class SharedSource:
 
     def advance(self, frames: int) -> None:
         """Read `frames` for everyone, or somewhat more: whole steps of 10 ms."""
-        block = with_channels(self._source.read(-(-frames // STEP) * STEP), self.channels)
+        whole = -(-frames // STEP) * STEP
+        block = self._joined(self._read(whole))
         self.meter.take(block)
         reference = self._reference()
         treated: dict[_Treatment, Block] = {}

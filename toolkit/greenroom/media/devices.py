@@ -16,10 +16,9 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, cast
 
 import msgspec
-import numpy as np
 
 from greenroom.errors import AudioUnavailable
-from greenroom.media.blocks import RATE_HZ, Block, with_channels
+from greenroom.media.blocks import RATE_HZ, Block, harmless, with_channels
 from greenroom.media.device_lines import DEVICE_LATENCY_SECONDS
 from greenroom.media.device_watch import visible
 from greenroom.media.pulse import PulseDevices, pulse_devices
@@ -125,6 +124,7 @@ class Stream:
         self.underflows = 0
         self._closing = False
         self._on_finished = on_finished
+        self._stream: Any = None
         channels = 1 if direction is Direction.INPUT else min(2, device.outputs)
         index = _portaudio_index(device)
         if index is None:
@@ -148,7 +148,7 @@ class Stream:
                     self._stream = sound.OutputStream(callback=self._play(wanted, channels), **options)
                 self._stream.start()
         except (sound.PortAudioError, ValueError, OSError) as error:
-            self._closing = True
+            self.close()
             raise AudioUnavailable(
                 f"'{device.name}' cannot be opened ({_words(error)}); close what uses it, or choose another device"
             ) from None
@@ -158,6 +158,8 @@ class Stream:
         if self._closing:
             return
         self._closing = True
+        if self._stream is None:
+            return
         with contextlib.suppress(_sounddevice().PortAudioError):
             self._stream.abort(ignore_errors=True)
             self._stream.close(ignore_errors=True)
@@ -165,7 +167,7 @@ class Stream:
     def _capture(self, heard: Callable[[Block], None]) -> Callable[..., None]:
         def callback(captured: Any, _frames: int, _times: Any, status: Any) -> None:
             began = time.monotonic()
-            heard(cleaned(captured))
+            heard(harmless(captured).copy())  # the driver writes here again
             self._called(began, status)
 
         return callback
@@ -189,11 +191,6 @@ class Stream:
             self._on_finished()
 
 
-def cleaned(captured: Block) -> Block:
-    """Return a copy without what a driver may invent and a codec must not see: no number is silence, 0 dBFS is the end."""
-    return np.clip(np.nan_to_num(captured, nan=0.0, posinf=1.0, neginf=-1.0), -1.0, 1.0)
-
-
 def _sounddevice() -> Any:
     try:
         import sounddevice
@@ -204,11 +201,12 @@ def _sounddevice() -> Any:
 
 def _portaudio_index(device: Device) -> int | None:
     sound = _sounddevice()
-    hosts = [str(host["name"]) for host in sound.query_hostapis()]
     pulse = device.key.startswith("pulse:")
-    for index, found in enumerate(sound.query_devices()):
-        if found["name"] == _PULSE if pulse else f"{hosts[found['hostapi']]}:{found['name']}" == device.key:
-            return index
+    with contextlib.suppress(sound.PortAudioError):  # what is listed may go meanwhile
+        hosts = [str(host["name"]) for host in sound.query_hostapis()]
+        for index, found in enumerate(sound.query_devices()):
+            if found["name"] == _PULSE if pulse else f"{hosts[found['hostapi']]}:{found['name']}" == device.key:
+                return index
     return None
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import soxr
 from numpy.typing import NDArray
 
-from greenroom.media.blocks import RATE_HZ, Block
+from greenroom.media.blocks import RATE_HZ, Block, harmless
 
 SILENCE_DBFS = -96.0
 CEILING = 0.89  # -1 dBFS: room for what a later resampler overshoots
@@ -156,6 +156,8 @@ class Limiter:
     def apply(self, block: Block) -> Block:
         """Return `block` with no sample beyond the ceiling; unchanged while it stays below."""
         peak = float(np.abs(block).max()) if block.size else 0.0
+        if not math.isfinite(peak):  # it would stay with us for ever
+            block = harmless(block)
         if peak <= self._ceiling and self._gain == 1.0:
             return block
         gains = self._gains(block)

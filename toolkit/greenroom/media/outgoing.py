@@ -7,7 +7,8 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence, with_channels
+from greenroom.errors import AudioUnavailable
+from greenroom.media.blocks import FRAME, RATE_HZ, Block, checked, silence, with_channels
 from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
 from greenroom.media.opus import Encoder
 from greenroom.media.sources import AudioSource, Silence
@@ -150,12 +151,9 @@ class Microphone:
 
     def _read(self) -> Block:
         try:
-            block = self._source.read(self.step_frames)
-            if block.shape == (self.step_frames, self._source.channels):
-                return block
-            self.source_error = (
-                f"the source gave {block.shape} instead of {(self.step_frames, self._source.channels)}"
-            )
+            return checked(self._source.read(self.step_frames), self.step_frames, self._source.channels)
+        except AudioUnavailable as error:
+            self.source_error = str(error)
         except Exception as error:  # a source somebody wrote must not end the line
             self.source_error = f"the source failed: {type(error).__name__}"
         self._source = Silence()
