@@ -282,6 +282,37 @@ def test_a_timeline_that_jumps_ahead_costs_nothing_but_a_short_pause() -> None:
     assert stream.buffer.counts[7].lost == 0
 
 
+@pytest.mark.parametrize("begins", [0, 1, 50], ids=["at once", "before anything is played", "within speech"])
+@pytest.mark.parametrize("depth", [1, 2])
+def test_the_delay_is_long_enough_for_the_oldest_copy_while_packets_carry_copies(
+    begins: int, depth: int
+) -> None:
+    stream = Stream()
+    for number in range(120):
+        stream.push(number, red=depth if number >= begins else 0)
+        stream.pull(quiet=number % 5 == 0)
+    assert stream.buffer.target_delay == (depth + 2) * FRAME
+    waiting = (depth + 1) * 20.0  # a packet more at most, less what was just pulled
+    assert waiting <= stream.buffer.depth_ms <= waiting + 20.0
+    for number in range(120, 130):
+        if number >= 120 + depth:  # as many are lost as a packet repeats
+            stream.push(number, red=depth)
+        stream.pull()
+    assert stream.missing == 0
+    assert stream.buffer.counts[7].recovered_red == depth, "the copies came in time"
+
+
+def test_once_packets_carry_no_copies_any_more_the_delay_is_soon_the_shortest_again() -> None:
+    stream = Stream()
+    for number in range(1500):
+        stream.push(number, red=2 if number < 100 else 0)
+        stream.pull(quiet=number % 50 < 12)
+        if number == 300:
+            assert stream.buffer.target_delay == 80 * 48, "a few packets without are no sign yet"
+    assert stream.buffer.target_delay == 40 * 48
+    assert stream.buffer.depth_ms <= 40.0
+
+
 @pytest.mark.parametrize("parts_per_million", [-200, 200])
 def test_half_an_hour_with_another_clock_never_runs_dry_and_makes_no_lasting_delay(
     parts_per_million: int,
