@@ -5,15 +5,23 @@ from __future__ import annotations
 from msgspec.structs import replace
 
 from greenroom.engine.session import SessionLife
+from greenroom.engine.sessions import Sessions
 from greenroom.errors import Refused
-from greenroom.policies.preferences import Preferences
+from greenroom.policies.preferences import CallPreferences, Preferences
 from greenroom.protocol.call_types import AUDIO_ROOM
 from greenroom.protocol.ids import USER, Cid, UserId
 from greenroom.protocol.room import Counts, Participant, new_room
 from greenroom.state.call import CallPhase, CallState
-from greenroom.state.call_settings import CallSettings, IdleTimeout, IdleWhen
+from greenroom.state.call_settings import AudioMode, CallSettings, IdleTimeout, IdleWhen
+from greenroom.state.devices import Device, DevicePhase, DevicesState, Direction, Line
 from greenroom.state.idle import IdlePhase
-from greenroom.state.session_events import CallEnded, SessionError, SessionEvent, SessionTimedOut
+from greenroom.state.session_events import (
+    AudioModesChanged,
+    CallEnded,
+    SessionError,
+    SessionEvent,
+    SessionTimedOut,
+)
 
 CID, ME = Cid("audio_room:room"), UserId("me")
 ROOM = replace(
@@ -86,6 +94,22 @@ def test_the_end_of_a_room_is_told_once_however_it_is_learnt() -> None:
     mine.life.ended(CallEnded(CID, 1.0, ME))
     mine.life.ended(CallEnded(CID, 2.0, ME))
     assert mine.told == [CallEnded(CID, 1.0, ME)]
+
+
+def test_other_places_to_listen_are_told_to_every_call_and_the_same_ones_are_not() -> None:
+    told: list[SessionEvent] = []
+    sessions = Sessions(CallPreferences(), lambda cid: True, lambda words, cid: None)
+    sessions.listeners.add("test", told.append)
+    speaker = Device("a", 0, "Built-in Audio", outputs=2)
+    headset = Device("b", 1, "USB Headset", outputs=2)
+    playing = Line(Direction.OUTPUT, phase=DevicePhase.RUNNING, device="Built-in Audio")
+    before = DevicesState(available=(speaker,), speaker=playing)
+    after = DevicesState(available=(speaker, headset), speaker=playing)
+    sessions.devices_changed(before, after, [CID])
+    sessions.devices_changed(after, replace(after, backend="another"), [CID])
+    assert [
+        (event.cid, event.modes, event.selected) for event in told if isinstance(event, AudioModesChanged)
+    ] == [(CID, (AudioMode.SPEAKER, AudioMode.HEADPHONES), AudioMode.SPEAKER)]
 
 
 def test_what_was_refused_is_told_with_its_reason() -> None:

@@ -16,7 +16,7 @@ from greenroom.policies.preferences import CallPreferences
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.requests import Leave, RaiseHand
 from greenroom.state.call import CallPhase
-from greenroom.state.call_settings import Buttons, CallMode, CallSettings, IdleTimeout, IdleWhen
+from greenroom.state.call_settings import AudioMode, Buttons, CallMode, CallSettings, IdleTimeout, IdleWhen
 from greenroom.state.connect_options import DISABLED, ENABLED, ConnectOptions, provided
 from greenroom.state.idle import IdlePhase
 from greenroom.state.layout import Layout
@@ -202,6 +202,18 @@ async def test_a_session_honours_its_settings_and_keeps_them() -> None:
         assert await ann.start_session(TALK, settings) is call
         with pytest.raises(Misuse, match="other settings"):
             await ann.start_session(TALK, CallSettings())
+
+
+async def test_where_it_is_heard_is_chosen_by_name_and_only_with_devices() -> None:
+    async with client(Memory(), "ann") as ann:
+        heard = Heard(ann)
+        call = await ann.start_session(TALK, CallSettings(output=AudioMode.HEADPHONES), create=True)
+        assert (await heard.hears(SessionError)).reason == "misuse"
+        assert call.audio_modes == ()
+        with pytest.raises(Misuse, match="without devices"):
+            await call.set_audio_mode("speaker")
+        with pytest.raises(Misuse, match="speaker, earpiece, bluetooth, headphones"):
+            await call.set_audio_mode("loud")
 
 
 async def test_a_session_that_should_record_says_why_it_does_not() -> None:
