@@ -10,6 +10,7 @@ import pytest
 from greenroom.engine.ears import PEOPLE_KEPT, Ears
 from greenroom.engine.shared_source import Branch, SharedSource
 from greenroom.media.blocks import FRAME, Block, silence
+from greenroom.media.dsp import SILENCE_DBFS, level_dbfs
 from greenroom.media.sources import Tone
 from greenroom.protocol.ids import UserId
 from greenroom.state.audio import NoiseSuppression, Processing
@@ -261,3 +262,12 @@ def test_another_source_takes_over_without_a_click() -> None:
     shared.replace(Tone(457.0, -20.0))
     pieces += [branch.read(FRAME) for _ in range(10)]
     assert_no_click(np.concatenate(pieces))
+
+
+def test_a_branch_that_was_closed_is_silent_and_takes_nothing_from_the_others() -> None:
+    shared = SharedSource(Tone(440.0))
+    left, kept = shared.branch(), shared.branch()
+    assert level_dbfs(left.read(FRAME)) == pytest.approx(-20.0, abs=1.0)
+    left.close()
+    assert level_dbfs(left.read(FRAME)) == SILENCE_DBFS
+    assert level_dbfs(kept.read(FRAME)) == pytest.approx(-20.0, abs=1.0)

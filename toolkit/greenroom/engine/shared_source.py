@@ -35,7 +35,7 @@ class Branch:
         self.ring = SampleRing(_BRANCH_FRAMES, owner.channels)
 
     def read(self, frames: int) -> Block:
-        while len(self.ring) < frames:
+        while len(self.ring) < frames and self in self._owner:
             self._owner.advance(frames - len(self.ring))
         return self.ring.read(frames)
 
@@ -98,6 +98,9 @@ class SharedSource:
         branch = Branch(self, wanted)
         self._branches.append(branch)
         return branch
+
+    def __contains__(self, branch: object) -> bool:
+        return branch in self._branches
 
     def drop(self, branch: Branch) -> None:
         """Forget `branch`; an unknown one is quiet."""
