@@ -75,10 +75,52 @@ def test_a_word_of_the_server_without_numbers_is_believed() -> None:
     assert lines.all(PEOPLE) == {BO: LineQuality(Quality.POOR)}
 
 
-def test_my_line_has_both_directions_and_the_round_trip() -> None:
+def two(at: float, bo: float, cy: float) -> CallStatistics:
+    """Two people talk, of whom these shares are lost."""
+    people = {
+        user: PersonStatistics(packets_per_second=50.0, lost_fraction=lost)
+        for user, lost in ((BO, bo), (CY, cy))
+    }
+    return CallStatistics(at, by_person=people, lost_fraction=(bo + cy) / 2, recovered_fraction=(bo + cy) / 4)
+
+
+def test_what_everybody_loses_is_lost_on_my_own_line() -> None:
     lines = Lines(ME)
     for place in range(2):
-        lines.sampled(sample(2.0 * place, sent_lost_fraction=0.04, lost_fraction=0.2, rtt_ms=90.0))
+        lines.sampled(two(2.0 * place, 0.2, 0.22))
+    found = lines.all(PEOPLE)
+    assert (found[ME].quality, found[ME].cause) == (Quality.POOR, Cause.RECEIVED_LOSS)
+    assert found[ME].received_lost == pytest.approx(0.2)
+    assert found[ME].recovered == pytest.approx(0.1)
+    assert found[BO].quality is found[CY].quality is Quality.EXCELLENT
+
+
+def test_what_one_of_two_loses_is_theirs() -> None:
+    lines = Lines(ME)
+    for place in range(2):
+        lines.sampled(two(2.0 * place, 0.2, 0.0))
+    found = lines.all(PEOPLE)
+    assert found[BO].quality is Quality.POOR
+    assert found[ME].quality is Quality.EXCELLENT
+
+
+def test_of_one_person_alone_the_server_says_whose_loss_it_is() -> None:
+    lines = Lines(ME)
+    for place in range(2):
+        lines.sampled(sample(2.0 * place, 0.2))
+    assert lines.all(PEOPLE)[ME].quality is Quality.EXCELLENT
+    lines.told(PersonQuality(CID, ME, Quality.POOR, received_lost=0.2))
+    for place in range(5):
+        lines.sampled(sample(4.0 + 2.0 * place, 0.2))
+    found = lines.all(PEOPLE)
+    assert (found[ME].cause, found[ME].quality) == (Cause.RECEIVED_LOSS, Quality.POOR)
+    assert found[BO].quality is Quality.EXCELLENT
+
+
+def test_my_line_has_what_i_send_and_the_round_trip() -> None:
+    lines = Lines(ME)
+    for place in range(2):
+        lines.sampled(sample(2.0 * place, sent_lost_fraction=0.14, rtt_ms=90.0))
     mine = lines.all(PEOPLE)[ME]
-    assert (mine.quality, mine.cause) == (Quality.POOR, Cause.RECEIVED_LOSS)
-    assert (mine.sent_lost, mine.received_lost, mine.rtt_ms) == (0.04, 0.2, 90.0)
+    assert (mine.quality, mine.cause) == (Quality.POOR, Cause.SENT_LOSS)
+    assert (mine.sent_lost, mine.received_lost, mine.rtt_ms) == (0.14, 0.0, 90.0)

@@ -95,6 +95,16 @@ def test_runs_of_lost_frames_are_worse_than_single_ones() -> None:
     assert together < alone - 0.1
 
 
+def test_what_is_lost_of_our_voice_is_of_the_sample_where_the_reports_have_totals() -> None:
+    sampler = Sampler()
+    first = SentStatistics(packets=100, lost=5, lost_percent=30.0, reports=1)
+    assert sampler.sample(measured(sent=first), PEOPLE, 1.0).sent_lost_fraction == pytest.approx(0.05)
+    second = replace(first, packets=200, lost=25, reports=3)
+    assert sampler.sample(measured(sent=second), PEOPLE, 3.0).sent_lost_fraction == pytest.approx(0.2)
+    unheard = replace(second, packets=300)
+    assert sampler.sample(measured(sent=unheard), PEOPLE, 5.0).sent_lost_fraction == pytest.approx(0.3)
+
+
 def test_the_round_trip_is_the_reports_else_that_of_the_path() -> None:
     path = SentStatistics(path_rtt_ms=30.0, path_checks=3)
     assert Sampler().sample(measured(sent=path), PEOPLE, 1.0).rtt_ms == 30.0

@@ -428,3 +428,40 @@ def test_speakers_are_told_the_loss_of_those_who_hear_them() -> None:
         event = next(event for event in stage.told(SpeakerLoss) if event.p90_fraction > 0)
         assert event.peer == "ann"
         assert event.p90_fraction == pytest.approx(0.3, abs=0.01)
+
+
+def test_what_a_speaker_loses_on_the_way_here_is_told_as_theirs_and_not_as_their_listeners() -> None:
+    with Stage() as stage:
+        ann = stage.join("ann", 1, slots=0)
+        ben = stage.join("ben", 2, speaks=False)
+
+        def told() -> bool:
+            ann.sequence += 1  # every second packet is lost before it reaches us
+            stage.speak(ann, b"hello")
+            ben.report(0.5)
+            theirs = [event for event in stage.told(Loss) if event.sent_fraction_lost > 0.3]
+            return {event.peer for event in theirs} == {"ann"} and any(
+                event.peer == "ben" for event in stage.told(Loss)
+            )
+
+        stage.until(told)
+        last = [event for event in stage.told(Loss) if event.peer == "ben"][-1]
+        assert last.fraction_lost < 0.1
+        assert last.sent_fraction_lost == 0.0
+
+
+def test_the_last_levels_are_taken_back_when_nobody_is_heard_any_more() -> None:
+    with Stage() as stage:
+        ann = stage.join("ann", 1, slots=0)
+
+        def heard() -> bool:
+            stage.speak(ann, b"hello")
+            return bool(stage.told(Levels))
+
+        stage.until(heard)
+        stage.unit.set_forwarding("ann", False, time.monotonic())
+        stage.until(lambda: not stage.told(Levels)[-1].speakers)
+        told = len(stage.told(Levels))
+        end = time.monotonic() + 0.3
+        stage.until(lambda: time.monotonic() > end)
+        assert len(stage.told(Levels)) == told, "and told once"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from msgspec.structs import replace
 
-from greenroom.policies.quality import LineTrack, line_quality, next_line, worse_of
+from greenroom.policies.quality import LineTrack, line_quality, next_line, own_loss, worse_of
 from greenroom.protocol.ids import UserId
 from greenroom.protocol.wire import PersonQuality, Quality
 from greenroom.state.statistics import CallStatistics, Cause, LineQuality, PersonStatistics
@@ -37,14 +37,15 @@ class Lines:
 
     def sampled(self, sample: CallStatistics) -> None:
         """Take what two seconds of sound were like."""
-        self._take(self._me, _mine(sample))
         talking = {
             user: person
             for user, person in sample.by_person.items()
             if person.packets_per_second >= _ENOUGH_PACKETS_PER_SECOND
         }
+        mine = self._my_loss(talking)
+        self._take(self._me, _mine(sample, mine))
         for user, person in talking.items():
-            self._take(user, _heard(person))
+            self._take(user, _heard(person, mine))
         for user in self._heard.keys() - talking.keys() - {self._me}:
             self._silent[user] = self._silent.get(user, 0) + 1
             if self._silent[user] >= _FORGOTTEN_AFTER_SAMPLES:
@@ -62,6 +63,21 @@ class Lines:
         users = [user for user in people if user in self._told or user in self._heard]
         return {user: self._of(user) for user in users}
 
+    def _my_loss(self, talking: Mapping[UserId, PersonStatistics]) -> float:
+        """Return how much is lost on the last part of the way, to me, 0.0 to 1.0.
+
+        What everybody I hear loses is lost there. Of one person alone the server must say whose loss it is; until then it
+        is theirs.
+        """
+        told = self._told.get(self._me, LineQuality()).received_lost
+        rests = [
+            own_loss(person.lost_fraction, self._told.get(user, LineQuality()).sent_lost)
+            for user, person in talking.items()
+        ]
+        together = min(rests) if len(rests) > 1 else 0.0
+        most = max((person.lost_fraction for person in talking.values()), default=told)
+        return min(max(told, together), most)
+
     def _of(self, user: UserId) -> LineQuality:
         heard, told = self._heard.get(user), self._told.get(user)
         if heard is None:
@@ -75,18 +91,20 @@ class Lines:
         self._heard[user] = next_line(self._heard.get(user, LineTrack()), heard)
 
 
-def _mine(sample: CallStatistics) -> LineQuality:
+def _mine(sample: CallStatistics, lost: float) -> LineQuality:
+    sends = sample.sent_kbps > 0
+    recovered = sample.recovered_fraction / sample.lost_fraction if sample.lost_fraction else 0.0
     return line_quality(
-        sent_lost=sample.sent_lost_fraction if sample.sent_kbps > 0 else 0.0,
-        received_lost=sample.lost_fraction,
-        recovered=sample.recovered_fraction,
-        jitter_ms=max(sample.jitter_ms, sample.sent_jitter_ms if sample.sent_kbps > 0 else 0.0),
+        sent_lost=sample.sent_lost_fraction if sends else 0.0,
+        received_lost=lost,
+        recovered=lost * recovered,
+        jitter_ms=max(sample.jitter_ms, sample.sent_jitter_ms if sends else 0.0),
         rtt_ms=sample.rtt_ms,
     )
 
 
-def _heard(person: PersonStatistics) -> LineQuality:
-    line = line_quality(
-        sent_lost=person.lost_fraction, recovered=person.recovered_fraction, jitter_ms=person.jitter_ms
-    )
+def _heard(person: PersonStatistics, mine: float) -> LineQuality:
+    lost = own_loss(person.lost_fraction, mine)
+    recovered = person.recovered_fraction / person.lost_fraction if person.lost_fraction else 0.0
+    line = line_quality(sent_lost=lost, recovered=lost * recovered, jitter_ms=person.jitter_ms)
     return replace(line, here=True)

@@ -74,7 +74,7 @@ class Sampler:
             recovered_red=received.recovered_red,
             sent_kbps=_kbps(sent.bytes, before.sent.bytes, seconds),
             received_kbps=_kbps(received.bytes, before.received.bytes, seconds),
-            sent_lost_fraction=sent.lost_percent / 100.0,
+            sent_lost_fraction=_sent_lost(sent, before.sent),
             sent_jitter_ms=sent.jitter_ms,
             lost_fraction=whole.lost,
             recovered_fraction=whole.recovered,
@@ -153,6 +153,14 @@ def _share(now: ReceivedStatistics, before: ReceivedStatistics) -> _Share:
         run_frames=concealed / FRAME_SAMPLES / runs if runs else 1.0,
         played=played > 0,
     )
+
+
+def _sent_lost(now: SentStatistics, before: SentStatistics) -> float:
+    """Return the share of what we sent since `before` that was reported lost; without a new total, the last report's."""
+    sent, lost = now.packets - before.packets, now.lost - before.lost
+    if now.reports <= before.reports or sent <= 0 or lost < 0:
+        return now.lost_percent / 100.0
+    return min(1.0, lost / sent)
 
 
 def _opinion(share: _Share, measured: ReceivedStatistics, rtt_ms: float | None) -> float | None:

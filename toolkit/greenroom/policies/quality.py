@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -13,6 +15,7 @@ _BETTER_AFTER = 3
 _WORSE_AFTER = 2
 _RANK = (Quality.EXCELLENT, Quality.GOOD, Quality.POOR, Quality.LOST)
 _LOSS = (0.02, 0.1, 0.5)
+_CHANCE = 0.03
 _JITTER_MS = (40.0, 100.0)
 _RTT_MS = (300.0, 800.0)
 
@@ -84,6 +87,22 @@ def line_quality(
         jitter_ms=jitter_ms,
         rtt_ms=rtt_ms,
     )
+
+
+def own_loss(measured: float, before: float) -> float:
+    """Return the share that was lost on the last part of a way of which `measured` was lost in all, `before` on the first.
+
+    Both are 0.0 to 1.0 and of a few dozen packets: a rest that may be chance is none.
+    """
+    if before <= 0.005:
+        return measured
+    rest = (measured - before) / (1.0 - before) if before < 1.0 else 0.0
+    return rest if rest > max(_CHANCE, before / 2) else 0.0
+
+
+def own_jitter_ms(measured_ms: float, before_ms: float) -> float:
+    """Return the jitter of the last part of a way, where that of the first is known: both vary by themselves."""
+    return math.sqrt(max(0.0, measured_ms**2 - before_ms**2))
 
 
 class LineTrack(Struct, frozen=True):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from greenroom.rtp.rtcp import ReportBlock, SenderReport, middle_bits
 from greenroom.rtp.sequence import timestamp_distance, unwrap_sequence
 
 CLOCK_RATE = 48000
+_BLOCKS_KEPT = 3
 
 
 class Reception:
@@ -22,6 +25,7 @@ class Reception:
         "_transit",
         "last_arrival",
         "last_block",
+        "losses",
         "report",
         "ssrc",
     )
@@ -32,6 +36,8 @@ class Reception:
         self.report: SenderReport | None = None
         self.last_block: tuple[ReportBlock, float] | None = None
         """The newest report block, and when it was made."""
+        self.losses: deque[float] = deque(maxlen=_BLOCKS_KEPT)
+        """The lost fractions of the newest blocks, 0..1."""
         self._begin(None, 0)
 
     def _begin(self, ssrc: int | None, sequence: int) -> None:
@@ -88,4 +94,5 @@ class Reception:
             delay,
         )
         self.last_block = block, now
+        self.losses.append(fraction)
         return block

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
+from greenroom.policies.quality import own_jitter_ms, own_loss
 from greenroom.sfu.control import (
     DominantChanged,
     Levels,
@@ -74,7 +76,9 @@ class Telling:
                     levels.append(SpeakerLevel(speaker.number, activity.take_level(), voice))
             elif now - activity.last_packet > FORGET_SECONDS:
                 room.silence(speaker.number, now)
-        if levels or room.name in self._heard:  # once more when nobody is heard, else somebody speaks for ever
+        if (
+            levels or room.name in self._heard
+        ):  # once more when nobody is heard, else somebody speaks for ever
             self._emit(Levels(room.name, tuple(levels)))
         (self._heard.add if levels else self._heard.discard)(room.name)
         heard = [(s.number, s.activity.loudness(now)) for s in room.speakers.values()]
@@ -83,8 +87,9 @@ class Telling:
 
     def _tell_losses(self, room: Room, now: float) -> bool:
         changed = False
+        talking = {peer.number: peer for peer in room.peers.values() if peer.line is not None}
         for peer in room.peers.values():
-            changed = self._tell_loss(peer, now) or changed
+            changed = self._tell_loss(peer, room, talking, now) or changed
         listeners = sorted(
             peer.fraction_lost for peer in room.peers.values() if peer.connected and peer.slots
         )
@@ -98,25 +103,58 @@ class Telling:
                 self._emit(SpeakerLoss(peer.name, worst))
         return changed
 
-    def _tell_loss(self, peer: Peer, now: float) -> bool:
-        reports = list(peer.losses.values())
+    def _tell_loss(self, peer: Peer, room: Room, talking: Mapping[int, Peer], now: float) -> bool:
+        reports = dict(peer.losses)
         peer.losses.clear()
-        ours = None if peer.line is None else peer.line.reception.last_block
-        fresh = ours is not None and now - ours[1] <= LOSS_SECONDS
         if reports:
-            peer.fraction_lost = max(block.fraction_lost for block, _ in reports)
-        if reports or fresh:
-            blocks = [block for block, _ in reports]
-            sent = ours[0] if ours is not None and fresh else None
-            jitter = max(block.jitter for block in (*blocks, *([sent] if sent is not None else [])))
-            trips = [1000 * seconds for _, seconds in reports if seconds is not None]
+            peer.fraction_lost = max(block.fraction_lost for block, _ in reports.values())
+        sent = _received_of(peer, now)
+        if reports or sent is not None:
+            losses, jitters = [0.0], [0.0 if sent is None else sent.jitter_ms]
+            for slot, (block, _) in reports.items():
+                on_the_way_here = _received_of(_speaker_in(room, peer, slot, talking), now) or _NOTHING
+                losses.append(own_loss(block.fraction_lost, on_the_way_here.worst_lost))
+                jitters.append(own_jitter_ms(block.jitter / CLOCK_PER_MILLISECOND, on_the_way_here.jitter_ms))
+            trips = [1000 * seconds for _, seconds in reports.values() if seconds is not None]
             self._emit(
                 Loss(
                     peer.name,
-                    max((block.fraction_lost for block in blocks), default=0.0),
-                    jitter / CLOCK_PER_MILLISECOND,
+                    max(losses),
+                    max(jitters),
                     max(trips) if trips else None,
                     0.0 if sent is None else sent.fraction_lost,
                 )
             )
         return peer.judge_loss(peer.fraction_lost, now)
+
+
+class _Received(NamedTuple):
+    """What became of somebody's packets on their way to us: lost on the average, at worst, and how unevenly they came."""
+
+    fraction_lost: float
+    worst_lost: float
+    jitter_ms: float
+
+
+_NOTHING = _Received(0.0, 0.0, 0.0)
+
+
+def _received_of(peer: Peer | None, now: float) -> _Received | None:
+    """Return what we measured of a publisher just now; None where there is none, or they have been silent."""
+    if peer is None or peer.line is None:
+        return None
+    reception = peer.line.reception
+    if reception.last_block is None or now - reception.last_block[1] > LOSS_SECONDS:
+        return None
+    losses = reception.losses
+    # A listener's report is the worst of some seconds; compared with an average, the difference would be chance.
+    return _Received(
+        sum(losses) / len(losses), max(losses), reception.last_block[0].jitter / CLOCK_PER_MILLISECOND
+    )
+
+
+def _speaker_in(room: Room, listener: Peer, slot: int, talking: Mapping[int, Peer]) -> Peer | None:
+    """Return who is in a listener's slot now, None for nobody or somebody of another worker."""
+    group = room.groups.get(listener.slots)
+    number = None if group is None or slot >= len(group.streams) else group.streams[slot].number
+    return None if number is None else talking.get(number)
