@@ -117,6 +117,14 @@ def test_of_one_person_alone_the_server_says_whose_loss_it_is() -> None:
     assert found[BO].quality is Quality.EXCELLENT
 
 
+def test_sound_that_is_made_up_though_nothing_was_lost_makes_my_line_worse() -> None:
+    lines = Lines(ME)
+    for place in range(2):
+        lines.sampled(sample(2.0 * place, concealed_fraction=0.2, lost_fraction=0.1, recovered_fraction=0.1))
+    mine = lines.all(PEOPLE)[ME]
+    assert (mine.quality, mine.cause, mine.late) == (Quality.POOR, Cause.LATE, 0.2)
+
+
 def test_my_line_has_what_i_send_and_the_round_trip() -> None:
     lines = Lines(ME)
     for place in range(2):

@@ -68,6 +68,12 @@ CALL = CallState(Cid("audio_room:a"), ME, audio=resolve())
             id="what another does not get, whose recovery we do not see",
         ),
         pytest.param(
+            LineQuality(POOR, Cause.LATE, late=0.15),
+            "",
+            "15 % of the sound is made up: packets come too late, or this machine is too busy",
+            id="made up though nothing was lost",
+        ),
+        pytest.param(
             LineQuality(GOOD, Cause.JITTER, jitter_ms=51.6),
             "Bo",
             "Bo's packets come up to 52 ms unevenly, so the buffer waits longer",
@@ -140,6 +146,7 @@ def test_a_row_has_word_bars_and_reason() -> None:
         pytest.param(
             LineQuality(GOOD, Cause.JITTER, jitter_ms=60.0), hi_fi(), "", "cable", id="jitter, long buffer"
         ),
+        pytest.param(LineQuality(POOR, Cause.LATE, late=0.2), None, "", "machine", id="too late"),
         pytest.param(LineQuality(POOR, Cause.ROUND_TRIP, rtt_ms=900.0), None, "", "nearer", id="distance"),
     ],
 )

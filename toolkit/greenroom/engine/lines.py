@@ -98,6 +98,7 @@ def _mine(sample: CallStatistics, lost: float) -> LineQuality:
         sent_lost=sample.sent_lost_fraction if sends else 0.0,
         received_lost=lost,
         recovered=lost * recovered,
+        late=max(0.0, sample.concealed_fraction - (sample.lost_fraction - sample.recovered_fraction)),
         jitter_ms=max(sample.jitter_ms, sample.sent_jitter_ms if sends else 0.0),
         rtt_ms=sample.rtt_ms,
     )

@@ -16,6 +16,7 @@ _WORSE_AFTER = 2
 _RANK = (Quality.EXCELLENT, Quality.GOOD, Quality.POOR, Quality.LOST)
 _LOSS = (0.02, 0.1, 0.5)
 _CHANCE = 0.03
+_LATE = (0.04, 0.12, 0.6)
 _JITTER_MS = (40.0, 100.0)
 _RTT_MS = (300.0, 800.0)
 
@@ -60,17 +61,20 @@ def line_quality(
     sent_lost: float = 0.0,
     received_lost: float = 0.0,
     recovered: float = 0.0,
+    late: float = 0.0,
     jitter_ms: float = 0.0,
     rtt_ms: float | None = None,
 ) -> LineQuality:
     """Return what one report says of both directions, with the worst of it as the cause.
 
     `sent_lost` and `received_lost` are 0.0 to 1.0; `recovered` is the share of all packets that were lost and played all
-    the same. Of causes that are equally bad, loss comes first, then jitter, then the round trip.
+    the same, `late` of the sound that was made up for packets that were not lost. Of causes that are equally bad, loss
+    comes first, then sound that came late, jitter, and the round trip.
     """
     steps = (
         (_step(sent_lost, _LOSS), Cause.SENT_LOSS),
         (_step(received_lost, _LOSS), Cause.RECEIVED_LOSS),
+        (_step(late, _LATE), Cause.LATE),
         (_step(jitter_ms, _JITTER_MS), Cause.JITTER),
         (_step(rtt_ms or 0.0, _RTT_MS), Cause.ROUND_TRIP),
     )
@@ -84,6 +88,7 @@ def line_quality(
         sent_lost=sent_lost,
         received_lost=received_lost,
         recovered=recovered,
+        late=late,
         jitter_ms=jitter_ms,
         rtt_ms=rtt_ms,
     )

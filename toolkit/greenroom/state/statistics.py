@@ -191,6 +191,7 @@ class Cause(StrEnum):
     NONE = "none"
     SENT_LOSS = "sent loss"
     RECEIVED_LOSS = "received loss"
+    LATE = "late"
     JITTER = "jitter"
     ROUND_TRIP = "round trip"
 
@@ -199,7 +200,8 @@ class LineQuality(msgspec.Struct, frozen=True):
     """How good somebody's line is, and the numbers behind it.
 
     `sent_lost` is the share of what they send that does not arrive, `received_lost` of what is sent to them, both 0.0 to
-    1.0; `recovered` the share of all packets that was lost and played all the same. `rtt_ms` None is not known. `here`:
+    1.0; `recovered` the share of all packets that was lost and played all the same; `late` the share of the sound that had
+    to be made up though its packets came, or were not even sent. `rtt_ms` None is not known. `here`:
     `sent_lost`, `recovered` and `jitter_ms` were measured on what we hear of them, not by the server.
     """
 
@@ -208,6 +210,7 @@ class LineQuality(msgspec.Struct, frozen=True):
     sent_lost: float = 0.0
     received_lost: float = 0.0
     recovered: float = 0.0
+    late: float = 0.0
     jitter_ms: float = 0.0
     rtt_ms: float | None = None
     here: bool = False

@@ -71,6 +71,8 @@ def reason_words(line: LineQuality, name: str) -> str:
             return f"{percent(line.received_lost)} of what is sent to {who} is lost" + (
                 "" if name else _recovery(line)
             )
+        case Cause.LATE:
+            return f"{percent(line.late)} of the sound is made up: packets come too late, or this machine is too busy"
         case Cause.JITTER:
             whose = "packets" if not name else f"{name}'s packets"
             return f"{whose} come up to {line.jitter_ms:.0f} ms unevenly, so the buffer waits longer"
@@ -104,6 +106,8 @@ def advice(call: CallState) -> Advice | None:
             return Advice(
                 "what is sent to you is lost on your own line: a cable or another network would help"
             )
+        case Cause.LATE:
+            return Advice("let this machine do less, or use a cable; the buffer grows by itself")
         case Cause.JITTER:
             if audio.playout_target_ms < 100:
                 return Advice(

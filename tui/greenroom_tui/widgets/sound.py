@@ -118,7 +118,7 @@ def configuration_lines(
                 ConfigurationLine(row.name, (Cell("  "), Cell(line, "strong" if place == 0 else "dim")))
                 for place, line in enumerate(wrap(words, max(_FEWEST, columns - 2)))
             ]
-        if row.note:
+        if row.note and row.note not in acting:
             lines += [
                 ConfigurationLine(row.name, (Cell("  ! ", "warn"), Cell(line, "warn")))
                 for line in wrap(row.note, max(_FEWEST, columns - 4))
