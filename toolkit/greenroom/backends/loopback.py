@@ -11,12 +11,14 @@ import contextlib
 import time
 from collections.abc import Callable, Sequence
 
+import numpy as np
+
 from greenroom.backends.base import Link, LinkChanged, Listener, refused
 from greenroom.backends.loopback_media import ANSWER, LoopbackMedia
 from greenroom.backends.loopback_ringing import LoopbackRinging
 from greenroom.errors import Misuse, Refused, Unreachable
-from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block
-from greenroom.media.dsp import SILENCE_DBFS, level_dbfs, rising
+from greenroom.media.blocks import FRAME, FRAME_SECONDS, Block, silence
+from greenroom.media.dsp import SILENCE_DBFS, ending, level_dbfs, rising
 from greenroom.media.sources import AudioSource
 from greenroom.protocol.call_types import BUILT_IN, CallType
 from greenroom.protocol.deciding import Actor, Facts, may_see, not_found
@@ -66,6 +68,7 @@ from greenroom.state.audio import EffectiveAudio
 
 PULSE_EVERY_STEPS = 5
 SPEAKING_DBFS = -50.0
+_FALLING = 1.0 - rising(FRAME)
 
 
 class LoopbackWorld:
@@ -80,7 +83,8 @@ class LoopbackWorld:
         self.ringing = LoopbackRinging(self)
         self._messages = 0
         self._steps = 0
-        self._passed: dict[Cid, set[UserId]] = {}
+        self._flowing: dict[Cid, dict[UserId, tuple[int, LoopbackMedia]]] = {}
+        self._passed: dict[Cid, dict[UserId, Block]] = {}
         self._pump: asyncio.Task[None] | None = None
 
     def backend(self, user: str, name: str = "", role: Role = USER) -> LoopbackBackend:
@@ -145,19 +149,38 @@ class LoopbackWorld:
             for session in self.sessions.values()
             if cid in session.sounds and session.sounds[cid].connected and cid in session.views
         }
+        flowing = {
+            user: (room.participants[user].number, one)
+            for user, one in media.items()
+            if user in room.participants
+        }
+        before, passed = self._flowing.get(cid, {}), self._passed.get(cid, {})
+        cut = {user: one for user, one in before.items() if flowing.get(user) != one}
         captured: dict[UserId, Block] = {}
-        for user, one in media.items():
+        said: dict[int, Block] = {}
+        for user, (number, _) in cut.items():
+            if user in passed:  # who is cut off ends softly
+                said[number] = np.concatenate([tail := ending(passed[user]), silence(FRAME - len(tail))])
+        for user, (number, one) in flowing.items():
             block = one.capture()
-            if block is not None and audible(room, user):
+            if block is None:
+                continue
+            if audible(room, user):
                 captured[user] = block
-            elif block is not None and user in self._passed.get(cid, ()) and user in room.participants:
-                captured[user] = block * (1.0 - rising(len(block)))  # who is cut off ends softly
-        self._passed[cid] = {user for user in captured if audible(room, user)}
-        for user, block in captured.items():
-            number = room.participants[user].number
-            for listener, one in media.items():
-                if listener != user:
+                if user not in passed:  # the room may have opened the line long after the gate
+                    block = block * rising(len(block))
+                said[number] = block + said[number] if number in said else block
+            elif user in passed and number not in said:
+                said[number] = block * _FALLING
+        self._flowing[cid], self._passed[cid] = flowing, captured
+        for own, one in flowing.values():
+            for number, block in said.items():
+                if number != own:
                     one.hear(number, block)
+        for own, one in cut.values():
+            for number, block in said.items():
+                if number != own:
+                    one.hear(number, block * _FALLING)
         if self._steps % PULSE_EVERY_STEPS == 0 and media:
             self._pulse(cid, room, captured)
 

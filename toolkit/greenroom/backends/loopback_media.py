@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 
 from greenroom.errors import MediaFailed, Misuse
 from greenroom.media.blocks import FRAME, RATE_HZ, Block, silence, with_channels
-from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs
+from greenroom.media.dsp import SILENCE_DBFS, Fader, crossfade, level_dbfs, rising
 from greenroom.media.ring import SampleRing
 from greenroom.media.sources import AudioSource
 from greenroom.media.statistics import MediaStatistics, ReceivedStatistics, SentStatistics
@@ -121,6 +121,7 @@ class LoopbackMedia:
         voice = self._voices.get(number)
         if voice is None:
             voice = self._voices[number] = _Voice(self._lead_frames)
+            block = block * rising(len(block))
         voice.ring.write(block)
         voice.packets += 1
 
