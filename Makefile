@@ -17,7 +17,7 @@ demo serve dash: $(VENV)/.synced
 
 test: $(VENV)/.synced
 	$(RUN) pytest -n 4 -q -m "not (live or browser or terminal or quiet or long)" $(ARGS)
-	$(RUN) pytest -n 2 -q --dist loadfile -m "(live or browser or terminal) and not (quiet or long)" $(ARGS)  # they mostly wait
+	$(RUN) pytest -n 3 -q --dist loadfile -m "(live or browser or terminal) and not (quiet or long)" $(ARGS)  # they mostly wait
 	$(RUN) pytest -q -m "quiet and not long" $(ARGS)  # one by one: they measure speed
 
 test-long: $(VENV)/.synced
