@@ -14,21 +14,29 @@ from textual.screen import Screen
 
 from greenroom.errors import GreenroomError
 from greenroom.protocol.ids import Cid
+from greenroom.protocol.records import HistoryPage, QueryHistory
 from greenroom.state.call import CallPhase
 from greenroom.state.devices import Direction
 from greenroom.state.engine import ClientState
 from greenroom.state.meters import Meters
 from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
+from greenroom.views.call_actions import calls_here
+from greenroom.views.calls import title_of
+from greenroom_tui.calling import Calling
 from greenroom_tui.commands import Commands
 from greenroom_tui.engine import Engine
 from greenroom_tui.screens.audio import AudioScreen
 from greenroom_tui.screens.base import RoomsideScreen
+from greenroom_tui.screens.calls import CallsScreen
+from greenroom_tui.screens.history import HistoryScreen
 from greenroom_tui.screens.lobby import LobbyScreen
 from greenroom_tui.screens.room import RoomScreen
 from greenroom_tui.screens.share import ShareScreen
+from greenroom_tui.shortcuts import ANYWHERE
 from greenroom_tui.terminal import TerminalDriver
 from greenroom_tui.themes import THEMES
+from greenroom_tui.widgets.calls import Foot
 
 FRAMES_A_SECOND = 15
 LEAVE_SECONDS = 2.0
@@ -41,7 +49,8 @@ LinkOf = Callable[[Cid], str | Awaitable[str]]
 class DashboardApp(App[None]):
     """Shows what `engine` knows, at most 15 times a second, the newest state first and last.
 
-    `cid` is entered at the start. `link` makes the link of a room, where it is not the engine's own.
+    `cid` is entered at the start. `link` makes the link of a room, where it is not the engine's own. With `follow_focus`
+    the room of whichever call gets the microphone is opened, e.g. while a scene plays.
     """
 
     CSS_PATH = "greenroom.tcss"
@@ -51,14 +60,24 @@ class DashboardApp(App[None]):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "leave_and_quit", show=False, priority=True),
         Binding("ctrl+c", "leave_and_quit", show=False, priority=True),
+        *(Binding(one.key.lower(), f"calls('{one.method}')", show=False, priority=True) for one in ANYWHERE),
     ]
 
-    def __init__(self, engine: Engine, *, cid: Cid | None = None, link: LinkOf | None = None) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        cid: Cid | None = None,
+        link: LinkOf | None = None,
+        follow_focus: bool = False,
+    ) -> None:
         super().__init__(driver_class=TerminalDriver)
         self._engine = engine
+        self.calls = Calling(self, engine, follow_focus=follow_focus)
+        self.drafts: dict[Cid, str] = {}
         self._first = cid
         self._link = link or engine.link
-        self._shown: tuple[ClientState, int] | None = None
+        self._shown: tuple[ClientState, int, Screen[Any] | None] | None = None
         self._leaving = False
         for theme in THEMES:
             self.register_theme(theme)
@@ -88,14 +107,21 @@ class DashboardApp(App[None]):
         return self._engine.state.value
 
     def follow(self) -> None:
-        """Show the newest state, if it or the second is new."""
-        state, now = self.engine_state, time.time()
-        if self._shown is not None and self._shown[0] is state and self._shown[1] == int(now):
+        """Show the newest state, if it, the second or the screen on top is new."""
+        if not self.screen_stack:
+            return  # on the way out
+        state, now, top = self.engine_state, time.time(), self.screen
+        shown = self._shown
+        if shown is not None and shown[0] is state and shown[1] == int(now) and shown[2] is top:
             return
-        self._shown = (state, int(now))
+        self._shown = (state, int(now), top if top.is_mounted and top.is_running else None)
+        self.calls.follow(state, now)
         for screen in self.screen_stack:
             if isinstance(screen, RoomsideScreen):
                 screen.follow(state, now)
+            elif screen.is_mounted and screen.is_running:
+                for foot in screen.query(Foot):
+                    foot.follow(state, now)
         for cid, call in state.calls.items():
             if call.phase is CallPhase.LEFT:
                 self._engine.forget(cid)  # its screen has said why and is gone
@@ -115,14 +141,27 @@ class DashboardApp(App[None]):
             self.run_worker(self._join(cid, create, title), exit_on_error=False)
 
     def show_room(self, cid: Cid) -> None:
-        """Put the screen of a room on top."""
+        """Put the screen of a room on top of the lobby; what lay there goes."""
         top = self.screen
         if isinstance(top, RoomScreen) and top.cid == cid:
             return
-        if isinstance(top, RoomScreen):
+        while len(self.screen_stack) > 1:
             self.pop_screen()
-        screen = RoomScreen(cid)
-        self.push_screen(screen)
+        self.push_screen(RoomScreen(cid))
+
+    def refresh_calls(self) -> None:
+        """Show again what concerns calls, because something else than the state changed."""
+        self.calls.show_banner(self.engine_state, time.time())
+
+    def explain(self, question: str, cid: Cid | None) -> str:
+        """Answer a question about a call, or about all, with the titles of calls for their ids."""
+        try:
+            words = self._engine.explain(question, cid)
+        except GreenroomError as error:
+            return str(error)
+        for call in calls_here(self.engine_state):
+            words = words.replace(call.cid, title_of(call))
+        return words
 
     def share(self, cid: Cid) -> None:
         """Show the link of a room."""
@@ -163,13 +202,53 @@ class DashboardApp(App[None]):
 
     def try_microphone(self, on: bool) -> None:
         """Listen to the microphone for its level, or no longer."""
-        self.run_worker(self._ask(self._engine.try_microphone(on)), exit_on_error=False)
+        self.run_worker(self.ask(self._engine.try_microphone(on)), exit_on_error=False)
 
     def play_chime(self) -> None:
         """Play a soft tone on the loudspeaker."""
-        self.run_worker(self._ask(self._engine.play_chime()), exit_on_error=False)
+        self.run_worker(self.ask(self._engine.play_chime()), exit_on_error=False)
+
+    async def call_history(self, query: QueryHistory) -> HistoryPage | None:
+        """Return a page of calls that were; None when the answer is no, which is said."""
+        page: list[HistoryPage] = []
+
+        async def asked() -> None:
+            page.append(
+                await self._engine.call_history(
+                    kinds=query.kinds,
+                    statuses=query.statuses,
+                    participant=query.participant,
+                    direction=query.direction,
+                    limit=query.limit,
+                    after=query.after,
+                    before=query.before,
+                )
+            )
+
+        return page[0] if await self.ask(asked()) else None
 
     # ---- the dashboard's own keys
+
+    def action_calls(self, id_: str = "") -> None:
+        """Show every call; with `id_` do that about calls, wherever one is."""
+        if id_:
+            self.calls.take(id_)
+        else:
+            self._toggle(CallsScreen)
+
+    def action_history(self) -> None:
+        """Show the calls that were."""
+        self._toggle(HistoryScreen)
+
+    def _toggle(self, kind: type[CallsScreen] | type[HistoryScreen]) -> None:
+        """Go to a screen that is there once, or back from it."""
+        if isinstance(self.screen, kind):
+            self.pop_screen()
+        elif not any(isinstance(screen, kind) for screen in self.screen_stack):
+            self.push_screen(kind())
+        else:
+            while not isinstance(self.screen, kind):
+                self.pop_screen()
 
     def action_sound(self) -> None:
         """Show everything about sound, or go back."""
@@ -206,7 +285,7 @@ class DashboardApp(App[None]):
                 self.show_room(cid)
             else:
                 await self._join(cid, create=False, title="")
-        await self._ask(self._engine.watch_rooms())
+        await self.ask(self._engine.watch_rooms())
 
     async def _perform(self, cid: Cid, request: Asked) -> None:
         try:
@@ -214,11 +293,11 @@ class DashboardApp(App[None]):
         except (GreenroomError, KeyError):
             self.say("you are not in this room", "warning")
             return
-        await self._ask(call.perform(request))
+        await self.ask(call.perform(request))
 
     async def _join(self, cid: Cid, create: bool, title: str) -> None:
         self.say(f"entering {cid}…")
-        if await self._ask(self._engine.join(cid, create=create, title=title)):
+        if await self.ask(self._engine.join(cid, create=create, title=title)):
             self.say("")
             self.show_room(cid)
 
@@ -233,7 +312,7 @@ class DashboardApp(App[None]):
             return
         self.push_screen(ShareScreen(title, shown))
 
-    async def _ask(self, question: Awaitable[object]) -> bool:
+    async def ask(self, question: Awaitable[object]) -> bool:
         """Wait for `question`; say why when the answer is no."""
         try:
             await question

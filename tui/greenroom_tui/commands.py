@@ -57,6 +57,13 @@ class Commands(Provider):
                     yield command
                 else:
                     later.append(command)
+        for doing in screen.dashboard.calls.doings(screen.call_in_question):
+            words = f"{doing.help}  ·  {doing.key}" + ("" if doing.now else "  (not now)")
+            command = Command(doing.label, doing.take, words)
+            if doing.now:
+                yield command
+            else:
+                later.append(command)
         for shortcut in (*screen.SHORTCUTS, *EVERYWHERE):
             if shortcut.method not in ("palette", "next_list"):
                 words = f"{shortcut.help}  ·  {shortcut.key}"

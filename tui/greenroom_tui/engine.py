@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from greenroom.protocol.ids import Cid
+from greenroom.protocol.records import Direction, HistoryPage, RecordKind, RecordStatus
+from greenroom.protocol.requests import RingRequest
+from greenroom.protocol.ringing import Ring
 from greenroom.state.engine import ClientState
+from greenroom.state.focus import MultiCallPolicy
 from greenroom.state.meters import Meters
 from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
@@ -58,5 +63,27 @@ class Engine(Protocol):
     async def watch_rooms(self) -> None: ...
 
     def link(self, cid: Cid, /) -> str: ...
+
+    def explain(self, question: str = ..., cid: str | None = ...) -> str: ...
+
+    async def set_multi_call_policy(self, policy: MultiCallPolicy, /) -> None: ...
+
+    async def ring(self, members: Sequence[str], /) -> Ring: ...
+
+    async def perform(self, cid: Cid, request: RingRequest, /) -> None: ...
+
+    def look_at_missed_calls(self) -> None: ...
+
+    async def call_history(
+        self,
+        *,
+        kinds: Iterable[RecordKind] = ...,
+        statuses: Iterable[RecordStatus] = ...,
+        participant: str | None = ...,
+        direction: Direction | None = ...,
+        limit: int = ...,
+        after: str | None = ...,
+        before: str | None = ...,
+    ) -> HistoryPage: ...
 
     def forget(self, cid: Cid, /) -> None: ...

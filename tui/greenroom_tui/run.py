@@ -19,18 +19,23 @@ _OUTSIDE_FONTS = re.compile(r"@font-face\s*\{[^}]*\}\s*")  # a picture asks no o
 _ASKED_TO_GO = (signal.SIGHUP, signal.SIGTERM)
 
 
-def run_dashboard(engine: Engine, cid: Cid | None = None, link: LinkOf | None = None) -> int:
+def run_dashboard(
+    engine: Engine, cid: Cid | None = None, link: LinkOf | None = None, *, follow_focus: bool = False
+) -> int:
     """Show the dashboard until the person quits; return an exit code.
 
     `cid` is entered at the start. Calls are left on the way out, also when the terminal is closed or the process is
-    asked to end. The engine stays open: whoever opened it closes it.
+    asked to end. The engine stays open: whoever opened it closes it. With `follow_focus` the room of whichever call
+    gets the microphone is opened.
     """
-    return asyncio.run(show_dashboard(engine, cid, link))
+    return asyncio.run(show_dashboard(engine, cid, link, follow_focus=follow_focus))
 
 
-async def show_dashboard(engine: Engine, cid: Cid | None = None, link: LinkOf | None = None) -> int:
+async def show_dashboard(
+    engine: Engine, cid: Cid | None = None, link: LinkOf | None = None, *, follow_focus: bool = False
+) -> int:
     """Do what `run_dashboard` does, on a loop that is already running in the main thread."""
-    app = DashboardApp(engine, cid=cid, link=link)
+    app = DashboardApp(engine, cid=cid, link=link, follow_focus=follow_focus)
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _ASKED_TO_GO}
     for number in _ASKED_TO_GO:

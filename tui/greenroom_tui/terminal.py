@@ -1,4 +1,4 @@
-"""Leaving well when the terminal is taken away: closed window, dropped connection.
+"""Leaving well when the terminal is taken away: closed window, dropped connection; and calling attention through it.
 
 The only place that touches private parts of Textual.
 """
@@ -7,12 +7,45 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from io import TextIOWrapper
 from typing import Any, TextIO, cast
 
 from textual.app import App
 from textual.drivers.linux_driver import LinuxDriver
+
+from greenroom.protocol.text import safe_text
+
+# Those known to show a notification for it; others would beep at best, or print what they do not understand.
+_OSC_777 = ("foot", "ghostty", "rxvt-unicode")
+_OSC_9 = ("iterm.app", "wezterm")
+
+
+def notification(words: str, environment: Mapping[str, str]) -> str:
+    """Return what makes this terminal show `words` as a desktop notification; empty where it would not.
+
+    `words` may come from anybody: nothing in them ends the sequence or begins another.
+    """
+    if environment.get("TMUX") or environment.get("STY") or environment.get("GREENROOM_NOTIFY") == "0":
+        return ""  # a multiplexer swallows it, or shows it as text
+    plain = safe_text(words, 120).replace(";", ",")
+    program = environment.get("TERM_PROGRAM", "").lower()
+    term = environment.get("TERM", "").lower()
+    if not plain:
+        return ""
+    if program in _OSC_777 or term.startswith(_OSC_777):
+        return f"\x1b]777;notify;Greenroom;{plain}\x1b\\"
+    if program in _OSC_9 or "kitty" in term:
+        return f"\x1b]9;Greenroom: {plain}\x1b\\"
+    return ""
+
+
+def notify(app: App[Any], words: str) -> None:
+    """Show `words` as a notification of the desktop, where the terminal can."""
+    driver = app._driver
+    sequence = notification(words, os.environ)
+    if sequence and driver is not None and not app.is_headless:
+        driver.write(sequence)
 
 
 class _Tolerant:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
+from rich.cells import cell_len
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Key
 from textual.screen import ModalScreen
+from textual.suggester import Suggester
 from textual.widgets import Input
 
 from greenroom.errors import GreenroomError
@@ -18,23 +20,44 @@ from greenroom_tui.cells import Cell, clean, fit
 from greenroom_tui.widgets.bar import Bar
 from greenroom_tui.widgets.words import Words, words_row
 
+CHOICE_FRAME = 11
+"""Columns around the words of a choice: border, padding, marker, number, scroll bar."""
+
 
 def _title(card: Vertical, words: str) -> None:
     card.border_title = Content(clean(words, 60))
 
 
+class Completing(Suggester):
+    """Shows how what is typed could go on."""
+
+    def __init__(self, complete: Callable[[str], str | None]) -> None:
+        super().__init__(use_cache=False, case_sensitive=True)
+        self._goes_on = complete
+
+    async def get_suggestion(self, value: str) -> str | None:
+        return self._goes_on(value)
+
+
 class AskText(ModalScreen[str | None]):
     """Ask for one line. The answer is None when the person thinks better of it.
 
-    `check` may raise a `GreenroomError`, whose message is shown, and the question stays.
+    `check` may raise a `GreenroomError`, whose message is shown, and the question stays. `complete` gives what is typed
+    with its last word completed, or None.
     """
 
     BINDINGS: ClassVar[list[BindingType]] = [Binding("escape", "dismiss(None)", show=False)]
 
     def __init__(
-        self, question: str, initial: str = "", hint: str = "", check: Callable[[str], object] | None = None
+        self,
+        question: str,
+        initial: str = "",
+        hint: str = "",
+        check: Callable[[str], object] | None = None,
+        complete: Callable[[str], str | None] | None = None,
     ) -> None:
         super().__init__()
+        self._complete = None if complete is None else Completing(complete)
         self._question = question
         self._initial = initial
         self._hint = hint
@@ -42,7 +65,7 @@ class AskText(ModalScreen[str | None]):
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="card"):
-            yield Input(self._initial, id="answer", select_on_focus=True)
+            yield Input(self._initial, id="answer", select_on_focus=True, suggester=self._complete)
             yield Bar(id="hint")
             yield Bar(id="how")
 
@@ -121,12 +144,15 @@ class Choose(ModalScreen[str | None]):
         _title(self.query_one(Vertical), self._question)
         words = self.query_one(Words)
         words.styles.height = min(12, len(self._choices))
+        longest = max((cell_len(choice.words) for choice in self._choices), default=0)
+        width = min(self.app.size.width - 2, max(64, longest + CHOICE_FRAME))
+        self.query_one(Vertical).styles.width = width
         words.show(
             [
                 words_row(
                     choice.value,
                     Cell(f" {number} " if number < 10 else "   ", "key"),
-                    Cell(fit(choice.words, 50)),
+                    Cell(fit(choice.words, width - CHOICE_FRAME)),
                 )
                 for number, choice in enumerate(self._choices, 1)
             ]

@@ -30,6 +30,7 @@ from greenroom_tui.cells import Cell, Line, clean
 from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.shortcuts import EVERYWHERE, SOUND
 from greenroom_tui.widgets.bar import Bar
+from greenroom_tui.widgets.calls import Foot
 from greenroom_tui.widgets.charts import Charts, Curve
 from greenroom_tui.widgets.keys import KeyRow, Keys
 from greenroom_tui.widgets.levels import Level, Levels
@@ -94,6 +95,7 @@ class AudioScreen(RoomsideScreen):
                 yield People(id="people")
                 yield Charts(id="charts")
                 yield Curve(id="curve")
+        yield Foot()
         yield Keys(id="keys")
 
     def on_mount(self) -> None:

@@ -11,13 +11,17 @@ from textual.events import Key
 from textual.screen import Screen
 from textual.widgets import Input
 
+from greenroom.protocol.ids import Cid, UserId
 from greenroom.state.call import CallState
 from greenroom.state.engine import ClientState, ConnectionPhase
 from greenroom.views.actions import Action
+from greenroom.views.log import name_of
 from greenroom.views.words import connection_words
 from greenroom_tui.cells import Cell, Line, Look, clean
 from greenroom_tui.screens.help import HelpScreen
+from greenroom_tui.screens.why import WhyScreen
 from greenroom_tui.shortcuts import EVERYWHERE, Shortcut
+from greenroom_tui.widgets.calls import CallsStrip, Foot
 from greenroom_tui.widgets.keys import Keys
 
 if TYPE_CHECKING:
@@ -61,6 +65,7 @@ class RoomsideScreen(Screen[None]):
             # Between the first and the last part that goes when a screen is closed, there is nothing to show to.
             with suppress(NoMatches):
                 self.show(state, now)
+                self.query_one(Foot).follow(state, now)
 
     def refresh_state(self) -> None:
         """Show the newest state again, because something else than the state changed."""
@@ -82,6 +87,11 @@ class RoomsideScreen(Screen[None]):
 
     def subject(self) -> CallState | None:
         """Return the call that actions are about."""
+        return None
+
+    @property
+    def person(self) -> UserId | None:
+        """The person actions and questions are about, if one is chosen."""
         return None
 
     def actions(self) -> tuple[Action, ...]:
@@ -107,6 +117,15 @@ class RoomsideScreen(Screen[None]):
             event.stop()
             event.prevent_default()
 
+    @property
+    def call_in_question(self) -> Cid | None:
+        """The call that what is done about calls is about, unless it is the focused one."""
+        call = self.subject()
+        return None if call is None else call.cid
+
+    def on_calls_strip_picked(self, event: CallsStrip.Picked) -> None:
+        self.dashboard.calls.focus(event.cid)
+
     def on_keys_pressed(self, event: Keys.Pressed) -> None:
         self.take_key(event.key)
 
@@ -119,7 +138,7 @@ class RoomsideScreen(Screen[None]):
             if key == shortcut.key:
                 self.take_shortcut(shortcut)
                 return True
-        return False
+        return self.dashboard.calls.take_key(key, self.call_in_question)
 
     def take_shortcut(self, shortcut: Shortcut) -> None:
         """Call the method of a shortcut, on this screen or on the app."""
@@ -128,6 +147,13 @@ class RoomsideScreen(Screen[None]):
             if method is not None:
                 method()
                 return
+
+    def action_why(self) -> None:
+        """Answer why it is silent, and whatever else is asked."""
+        call, person = self.subject(), self.person
+        name = "" if call is None or person in (None, call.me) else name_of(call.room, person)
+        cid = None if call is None else call.cid
+        self.app.push_screen(WhyScreen(self.dashboard.explain, cid, name))
 
     def action_help(self) -> None:
         self.app.push_screen(HelpScreen(self.subject(), self.possible))

@@ -12,6 +12,7 @@ from greenroom.state.call import CallState
 from greenroom.views.actions import REACTIONS, Action, Chosen, Target, label_of
 from greenroom.views.chat import ChatRow, chat_rows
 from greenroom.views.log import name_of
+from greenroom.views.people import Person, completed, people_called
 from greenroom_tui.screens.ask import AskText, Choice, Choose, Confirm
 
 
@@ -28,6 +29,8 @@ class Asking(Protocol):
     def say(self, words: str, tone: str = ...) -> None: ...
 
     def chosen_message(self) -> str | None: ...
+
+    def people(self) -> tuple[Person, ...]: ...
 
 
 class Choosing:
@@ -48,7 +51,7 @@ class Choosing:
                 room = self._call.room
                 self._ask_text("" if room is None else room.title, lambda text: Chosen(text=text))
             case Target.NAME:
-                self._ask_text("", lambda text: Chosen(user=UserId(text.strip())))
+                self._ask_name()
             case Target.EMOJI:
                 choices = [Choice(emoji, _named(emoji)) for emoji in REACTIONS]
                 self._choose(choices, lambda emoji: Chosen(text=emoji))
@@ -104,6 +107,23 @@ class Choosing:
                 self._screen.build(self._action, made(text))
 
         self._screen.app.push_screen(AskText(self._action.label, initial, self._action.help), answered)
+
+    def _ask_name(self) -> None:
+        known = self._screen.people()
+
+        def answered(text: str | None) -> None:
+            if text is not None:
+                self._screen.build(self._action, Chosen(user=people_called(text, known)[0]))
+
+        self._screen.app.push_screen(
+            AskText(
+                self._action.label,
+                hint=f"{self._action.help}: a name or user id; → completes a name",
+                check=lambda text: people_called(text, known),
+                complete=lambda text: completed(text, known),
+            ),
+            answered,
+        )
 
     def _choose(self, choices: list[Choice], made: _FromText) -> None:
         def answered(value: str | None) -> None:

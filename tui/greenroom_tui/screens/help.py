@@ -14,11 +14,23 @@ from textual.screen import ModalScreen
 
 from greenroom.state.call import CallState
 from greenroom.views.actions import ACTIONS, Action, Group, label_of
+from greenroom.views.call_actions import CALL_ACTIONS
+from greenroom.views.ring_actions import RING_ACTIONS
 from greenroom_tui.cells import Cell, Look, fit
-from greenroom_tui.shortcuts import EVERYWHERE, LOBBY, ROOM, SOUND
+from greenroom_tui.shortcuts import ANYWHERE, CALLS, EVERYWHERE, HISTORY, LOBBY, ROOM, SOUND
+from greenroom_tui.widgets.calls import Foot
 from greenroom_tui.widgets.words import Words, WordsRow, words_row
 
 KEY, LABEL, WIDTH = 7, 20, 108
+_SHORTCUTS = (
+    ("Also while writing", ANYWHERE),
+    ("Lobby", LOBBY),
+    ("Room", ROOM),
+    ("Sound", SOUND),
+    ("List of calls", CALLS),
+    ("History", HISTORY),
+    ("Dashboard", EVERYWHERE),
+)
 
 
 def help_rows(call: CallState | None, possible: Callable[[Action], bool], columns: int) -> list[WordsRow]:
@@ -35,7 +47,13 @@ def help_rows(call: CallState | None, possible: Callable[[Action], bool], column
                 label = action.label if call is None else label_of(action, call)
                 rows += _row(action.key, label, action.help, now, columns)
         rows.append(words_row(f"after {group}"))
-    for heading, shortcuts in (("Lobby", LOBBY), ("Room", ROOM), ("Sound", SOUND), ("Dashboard", EVERYWHERE)):
+    rows.append(words_row("group calls", Cell("Calls, from every screen", "accent")))
+    for one in CALL_ACTIONS:
+        rows += _row(one.key, one.label, one.help, True, columns)
+    for ring in RING_ACTIONS:
+        rows += _row(ring.key, ring.label, ring.help, True, columns)
+    rows.append(words_row("after calls"))
+    for heading, shortcuts in _SHORTCUTS:
         rows.append(words_row(f"group {heading}", Cell(heading, "accent")))
         for shortcut in shortcuts:
             lines = _row(shortcut.key, shortcut.label, shortcut.help, True, columns)
@@ -71,6 +89,7 @@ class HelpScreen(ModalScreen[None]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="card", id="help"):
             yield Words(id="keys")
+        yield Foot()
 
     def on_mount(self) -> None:
         self.query_one(Vertical).border_title = Content("Keys · Esc closes")

@@ -17,7 +17,8 @@ from greenroom_tui.screens.ask import AskText
 from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.shortcuts import EVERYWHERE, LOBBY
 from greenroom_tui.widgets.bar import Bar
-from greenroom_tui.widgets.keys import KeyRow, Keys
+from greenroom_tui.widgets.calls import Foot
+from greenroom_tui.widgets.keys import KeyRow, Keys, call_key
 from greenroom_tui.widgets.notes import Notes
 from greenroom_tui.widgets.rooms import Rooms
 
@@ -32,6 +33,7 @@ class LobbyScreen(RoomsideScreen):
         yield Bar(id="header")
         yield Notes(id="notice")
         yield Rooms(id="rooms")
+        yield Foot()
         yield Keys(id="keys")
 
     def on_mount(self) -> None:
@@ -54,7 +56,7 @@ class LobbyScreen(RoomsideScreen):
         listed.head(f"{count(len(rooms), 'room')} · {live or 'none'} live")
         listed.show_rooms(rooms)
         self.query_one(Keys).show(
-            tuple(KeyRow(shortcut.key, shortcut.label) for shortcut in LOBBY),
+            (*(KeyRow(shortcut.key, shortcut.label) for shortcut in LOBBY), call_key()),
             tuple(KeyRow(shortcut.key, shortcut.label) for shortcut in EVERYWHERE),
         )
 

@@ -24,15 +24,17 @@ from greenroom.views.idle import idle_words
 from greenroom.views.knobs import volume_of, volume_words
 from greenroom.views.layouts import arranged_rows, stage_words
 from greenroom.views.log import name_of
+from greenroom.views.people import Person
 from greenroom.views.quality import quality_row
 from greenroom.views.session import has_button
-from greenroom.views.status import microphone_words, statistics_line, status_words, title_words
+from greenroom.views.status import left_words, microphone_words, statistics_line, status_words, title_words
 from greenroom.views.words import enumerate_names
 from greenroom_tui.cells import Cell, Line, clean
 from greenroom_tui.screens.base import RoomsideScreen
 from greenroom_tui.screens.choosing import Choosing
 from greenroom_tui.shortcuts import EVERYWHERE, ROOM
 from greenroom_tui.widgets.bar import Bar
+from greenroom_tui.widgets.calls import Foot
 from greenroom_tui.widgets.chat import Chat, Log
 from greenroom_tui.widgets.keys import KeyRow, Keys
 from greenroom_tui.widgets.notes import Notes
@@ -77,10 +79,12 @@ class RoomScreen(RoomsideScreen):
                 yield Audience(id="audience")
                 yield Log(id="log")
         yield Bar(id="numbers")
+        yield Foot(self.cid)
         yield Keys(id="keys")
 
     def on_mount(self) -> None:
         self.query_one(Log).head("Log")
+        self.query_one("#write", Input).value = self.dashboard.drafts.get(self.cid, "")
         self.query_one(Stage).focus()
         self.refresh_state()
 
@@ -94,10 +98,10 @@ class RoomScreen(RoomsideScreen):
     def show(self, state: ClientState, now: float) -> None:
         call = state.calls.get(self.cid)
         if call is None or call.phase is CallPhase.LEFT:
-            self._over(call)
+            self._over(call, state)
             return
         self._seen, self._call = True, call
-        self._tell(call)
+        self._tell(call, state)
         self._show_heads(state, call, now)
         self._show_stage(call)
         if self._drawn != (call.room, int(now)):
@@ -111,18 +115,16 @@ class RoomScreen(RoomsideScreen):
         self.query_one(Log).show(log[-200:])
         self._show_keys(call)
 
-    def _over(self, call: CallState | None) -> None:
-        """The call is gone: back to the lobby, with the reason."""
-        if not self._seen or not self.is_attached:
+    def _over(self, call: CallState | None, state: ClientState) -> None:
+        """The call is gone: back to the call that has the sound now, else to the lobby, with the reason."""
+        if not self._seen or not self.is_attached or self._call is None:
             return
         self._seen = False
-        title = self.cid if self._call is None else title_words(self._call)
-        words, tone = f"you left {title}", "info"
-        if call is not None and call.left_reason:
-            told = call.notices[-1] if call.notices else None
-            words = f"{title}: {call.left_reason if told is None else told.text}"
-            tone = "warning" if told is None else told.tone
+        words, tone = left_words(call or self._call, state.log)
         self._back()
+        focused = state.focus.focused
+        if focused is not None and focused in state.calls and focused != self.cid:
+            self.dashboard.show_room(focused)
         self.dashboard.say(words, tone)
 
     def _back(self) -> None:
@@ -130,8 +132,9 @@ class RoomScreen(RoomsideScreen):
         while self in self.app.screen_stack:
             self.app.pop_screen()
 
-    def _tell(self, call: CallState) -> None:
-        fresh = [notice for notice in call.notices if notice.id > self._told]
+    def _tell(self, call: CallState, state: ClientState) -> None:
+        notes = {line.text for line in state.log[-40:] if line.note}  # the foot of the screen says those
+        fresh = [notice for notice in call.notices if notice.id > self._told and notice.text not in notes]
         if fresh:
             newest = fresh[-1]
             self._told = newest.id
@@ -198,7 +201,7 @@ class RoomScreen(RoomsideScreen):
         shown = (action for action in ACTIONS if self.possible(action) and has_button(action, call))
         actions = sorted(shown, key=place)
         rows = tuple(KeyRow(action.key, label_of(action, call)) for action in actions)
-        always = (*(s for s in ROOM if s.key == "Q"), *(s for s in EVERYWHERE if s.key in "?q"))
+        always = (*(s for s in ROOM if s.key == "Q"), *(s for s in EVERYWHERE if s.key in "0?q"))
         self.query_one(Keys).show(rows, tuple(KeyRow(shortcut.key, shortcut.label) for shortcut in always))
 
     def _height(self, rows: Rows[object] | Stage | Hands, wanted: int, least: int, most: int) -> None:
@@ -284,6 +287,10 @@ class RoomScreen(RoomsideScreen):
         """Put the cursor where chat is written."""
         self.set_focus(self.query_one("#write", Input))
 
+    def people(self) -> tuple[Person, ...]:
+        """Everybody who can be called by name."""
+        return self.dashboard.calls.people()
+
     def chosen_message(self) -> str | None:
         """The message chosen in the chat while it has the focus."""
         chat = self.query_one(Chat)
@@ -300,7 +307,8 @@ class RoomScreen(RoomsideScreen):
     @on(Input.Changed, "#write")
     def _typing(self, event: Input.Changed) -> None:
         now = time.monotonic()
-        if event.value and now - self._typed_at >= TYPING_SECONDS:
+        self.dashboard.drafts[self.cid] = event.value  # another call may come in between
+        if event.value and event.input.has_focus and now - self._typed_at >= TYPING_SECONDS:
             self._typed_at = now
             self.dashboard.perform(self.cid, Typing())
 

@@ -8,6 +8,10 @@ from textual.events import Click
 from textual.message import Message
 from textual.strip import Strip
 
+from greenroom.protocol.ids import Cid
+from greenroom.state.engine import ClientState
+from greenroom.views.call_actions import CALL_ACTIONS, hold_label, possible
+from greenroom.views.ring_actions import RING_ACTIONS_BY_ID
 from greenroom_tui.cells import Cell, Line, width_of
 from greenroom_tui.widgets.looks import Looks
 
@@ -19,6 +23,23 @@ class KeyRow(NamedTuple):
 
     key: str
     label: str
+
+
+def call_key() -> KeyRow:
+    """Return the key that calls somebody."""
+    action = RING_ACTIONS_BY_ID["call"]
+    return KeyRow(action.key, action.label)
+
+
+def call_keys(client: ClientState, chosen: Cid | None) -> tuple[KeyRow, ...]:
+    """Return the keys that do something about calls now, `chosen` being the call in question."""
+    rows: list[KeyRow] = []
+    for action in CALL_ACTIONS:
+        cid = action.about(client, chosen)
+        if possible(action, client, chosen):
+            held = action.id == "hold" and cid is not None
+            rows.append(KeyRow(action.key, hold_label(client, cid) if held and cid else action.label))
+    return tuple(rows)
 
 
 def lay_out(
