@@ -118,7 +118,7 @@ def test_actions_make_what_they_say() -> None:
     assert act["leave_call"].build(here.calls[A], "") == Leave()
     assert act["policy"].build(None, "duck") == SetMultiCallPolicy(MultiCallPolicy.DUCK)
     assert call_label(act["hold"], here, A) == f"Resume: {A}"
-    assert call_label(act["policy"], here, None) == "Several calls: suspend existing"
+    assert call_label(act["policy"], here, None) == "Policy: suspend existing"
     assert call_label(act["hold"], ClientState(), None) == "Suspend"
 
 

@@ -71,6 +71,7 @@ def client(
         sink=sink,
         devices=devices,
         allow_multiple_active_calls=several,
+        multi_call_policy=config.policy,
         volumes=volumes,
     )
 

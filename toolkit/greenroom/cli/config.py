@@ -31,6 +31,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `database`: a SQLAlchemy URL; empty is SQLite in `data`. `name` is what others see.
     `input` and `output`: microphone and loudspeaker by index, name or part of one; empty is what was chosen last.
+    `policy`: who has the sound when one is in several calls, see `MultiCallPolicy`.
     """
 
     server: str = f"http://127.0.0.1:{DEFAULT_PORT}"
@@ -44,6 +45,7 @@ class Config(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     theme: str = "greenroom-dark"
     input: str = ""
     output: str = ""
+    policy: str = "suspend_existing"
 
     def __repr__(self) -> str:
         return f"Config(server={self.server!r}, name={self.name!r}, data={self.data!r}, token=…)"

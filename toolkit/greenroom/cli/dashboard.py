@@ -69,8 +69,12 @@ def open_dashboard(
     screenshot: Path | None,
     create: bool = False,
     beside: Callable[[Client], AbstractContextManager[object]] | None = None,
+    follow_focus: bool = False,
 ) -> None:
-    """Show the dashboard until the person quits; what `beside` returns is entered for as long."""
+    """Show the dashboard until the person quits; what `beside` returns is entered for as long.
+
+    With `follow_focus` it shows the room of whichever call gets the microphone.
+    """
     from greenroom_tui.run import run_dashboard, screenshot_svg
 
     config = resolved.config
@@ -93,7 +97,7 @@ def open_dashboard(
                 return
             if not sys.stdout.isatty():
                 raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
-            code = run_dashboard(client, cid, client.link)
+            code = run_dashboard(client, cid, client.link, follow_focus=follow_focus)
         except GreenroomError as error:
             raise access.with_advice(error, config) from error
         except OSError as error:

@@ -67,7 +67,11 @@ def scene_in_dashboard(name: str, resolved: Resolved, screenshot: Path | None, s
     with SceneDemo(scene, seed=seed) as demo:
         config = replace(resolved.config, server=demo.server.url, token=demo.token(scene.lead))
         open_dashboard(
-            replace(resolved, config=config), None, screenshot, beside=lambda client: _beside(client, demo)
+            replace(resolved, config=config),
+            None,
+            screenshot,
+            beside=lambda client: _beside(client, demo),
+            follow_focus=True,
         )
 
 

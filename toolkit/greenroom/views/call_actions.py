@@ -120,7 +120,7 @@ CALL_ACTIONS: tuple[CallAction, ...] = (
     CallAction(
         "policy",
         ".",
-        "Several calls",
+        "Policy",
         "What happens to sound when I am in several calls",
         _to_focus,
         lambda _call, words: SetMultiCallPolicy(MultiCallPolicy(words)),

@@ -9,6 +9,7 @@ from greenroom.protocol.ids import Cid
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 from greenroom.state.engine import ClientState
 from greenroom.state.focus import Cause, Focus, MultiCallPolicy, Share
+from greenroom.views.words import enumerate_names
 
 _PHASES = {
     CallPhase.IDLE: "not joined",
@@ -30,7 +31,7 @@ class CallRow(msgspec.Struct, frozen=True):
     """One call of the strip. `status`: joining, in the call, reconnecting, left. `microphone`: open, closed or elsewhere.
     `heard`: full, softer, silent. `place`: where it is heard, empty in the middle. `why` names what is missing, if
     anything is. `focused`: it alone may have the microphone. `talking` is how many speak there now.
-    `because` is `why` in few words, with the titles of calls."""
+    `because` is `why` in few words, with the titles of calls; beside a closed microphone the reason alone."""
 
     cid: Cid
     title: str
@@ -110,8 +111,16 @@ def focus_words(before: Focus, after: Focus) -> tuple[tuple[Cid | None, str], ..
 
 
 def title_of(call: CallState) -> str:
-    """Return the room's title, or its id where it has none."""
-    return (call.room.title if call.room is not None else "") or call.cid
+    """Return the room's title, or its id where it has none; of a room made for one call, whom the call is with."""
+    room, name = call.room, call.cid.partition(":")[2]
+    if room is None:
+        return call.cid
+    if room.title and room.title != name:
+        return room.title
+    others = [member.name for user, member in room.members.items() if user != call.me]
+    if name.startswith("call-") and others:
+        return f"call with {enumerate_names(others)}"
+    return room.title or call.cid
 
 
 def place_words(pan: float) -> str:
@@ -170,4 +179,4 @@ def _because(client: ClientState, call: CallState) -> str:
     holder = None if client.focus.focused is None else client.calls.get(client.focus.focused)
     if not call.share.microphone:
         return "no call has the microphone" if holder is None else f"{title_of(holder)} has the microphone"
-    return "" if call.microphone.open else f"microphone {call.microphone.reason}"
+    return "" if call.microphone.open else call.microphone.reason

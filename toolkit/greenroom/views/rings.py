@@ -42,6 +42,7 @@ class MissedRow(msgspec.Struct, frozen=True):
     by: UserId
     words: str
     ago: str
+    caller: str = ""
 
 
 def incoming_rows(client: ClientState, now: float) -> tuple[IncomingRow, ...]:
@@ -81,7 +82,10 @@ def outgoing_rows(client: ClientState, now: float) -> tuple[OutgoingRow, ...]:
 def missed_rows(client: ClientState, now: float) -> tuple[MissedRow, ...]:
     """Return what we missed, newest first. `now` is wall-clock."""
     calls = reversed(client.rings.missed)
-    return tuple(MissedRow(call.cid, call.by, missed_words(call), duration(now - call.at)) for call in calls)
+    return tuple(
+        MissedRow(call.cid, call.by, missed_words(call), duration(now - call.at), call.by_name)
+        for call in calls
+    )
 
 
 def incoming_words(ring: Ring, mine: Rung) -> str:

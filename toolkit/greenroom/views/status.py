@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from greenroom.state.call import CallPhase, CallState, MediaPhase
+from greenroom.state.engine import LogLine
 from greenroom.state.path import STRAIGHT, Way
+from greenroom.views.calls import title_of
 from greenroom.views.words import count, duration
 
 
 def title_words(call: CallState) -> str:
     """Return the room's title, or its id until it is known."""
-    return call.cid if call.room is None else call.room.title
+    return title_of(call)
 
 
 def status_words(call: CallState, now: float) -> str:
@@ -34,6 +38,21 @@ def status_words(call: CallState, now: float) -> str:
     people = max(room.counts.participants, len(room.participants))
     speaking = f" · {len(call.speaking)} speaking" if call.speaking else ""
     return f"{live}{since}{speaking} · {count(people, 'person', 'people')}{_sound(call)}"
+
+
+def left_words(call: CallState, log: Sequence[LogLine] = ()) -> tuple[str, str]:
+    """Return why a call is over for us, with the tone to say it in: info, good, warning, bad.
+
+    Notes in `log`, which are shown among the call's notices too, are not taken for the reason.
+    """
+    title = title_words(call)
+    if not call.left_reason:
+        return f"you left {title}", "info"
+    notes = {line.text for line in log[-40:] if line.note}
+    told = next((notice for notice in reversed(call.notices) if notice.text not in notes), None)
+    if told is None:
+        return f"{title}: {call.left_reason}", "warning"
+    return f"{title}: {told.text}", told.tone
 
 
 def microphone_words(call: CallState) -> str:
