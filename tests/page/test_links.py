@@ -11,7 +11,7 @@ from greenroom.engine.client import Client
 from greenroom.protocol.call_urls import MakeUrl, SignedUrl, UrlKind
 from greenroom.protocol.requests import AcceptRing, Join
 from greenroom.protocol.ringing import RingPhase
-from greenroom.protocol.wire import Answer, RingChanged
+from greenroom.protocol.wire import Answer, Removed, RingChanged
 from tests.page.live import LiveServer
 from tests.page.visitor import visitor
 from tests.server.guest import visiting
@@ -64,24 +64,30 @@ async def test_a_link_lets_one_person_in_once_and_leaves_the_address_bar(
 
 
 async def test_a_link_that_calls_somebody_rings_them_and_brings_them_together(
-    browser: Browser, server: LiveServer
+    talker: Browser, server: LiveServer
 ) -> None:
-    async with visiting(server.url) as visit, visitor(browser) as bo:
+    async with visiting(server.url) as visit, visitor(talker) as bo:
         ann = await visit.enter(await server.host())
         answer = await ann.ask(MakeUrl(UrlKind.CALL, to=ann.welcome.user))
         assert isinstance(answer, Answer)
         assert isinstance(answer.body, SignedUrl)
         await bo.page.goto(answer.body.address(server.url))
         assert bo.page.url == f"{server.url}/call"
-        await expect(bo.page.get_by_role("heading", name="Place a call")).to_be_visible()
+        await expect(bo.page.get_by_role("heading", name=f"Call {ann.welcome.user}")).to_be_visible()
         await bo.page.get_by_label("Your name").fill("Bo")
-        await bo.page.get_by_role("button", name="Listen").click()
+        await bo.page.get_by_role("button", name="Call").click()
         ring = (await ann.hears(RingChanged)).ring
         assert ring.by_name == "Bo"
-        await bo.inside()
+        calling = bo.page.get_by_role("heading", name="Calling Ann…")
+        await expect(calling).to_be_visible()
+        await bo.page.reload()  # it rings on
+        await expect(calling).to_be_visible()
         await ann.done(AcceptRing(), Join(), cid=ring.cid)
+        await bo.inside()
         await ann.hears(RingChanged, lambda changed: changed.ring.phase is RingPhase.CONNECTED)
         await bo.page.reload()  # the same person in the same call, and nobody is rung again
         await bo.inside()
         assert {changed.ring.id for changed in ann.all(RingChanged)} == {ring.id}
+        assert ann.room(ring.cid).participants.keys() >= {ring.by, ann.welcome.user}
+        assert not ann.all(Removed), "whoever loads the page again hangs up on nobody"
         await bo.assert_unharmed()

@@ -1,16 +1,19 @@
 // Greenroom's page, put together: the link, the connection, the sound, the state and the screen.
 
+import { Bell } from "./bell.mjs";
+import { Calls } from "./calls.mjs";
 import { Connection, Refused, sentence } from "./connection.mjs";
 import { bindControls, rememberName } from "./controls.mjs";
 import { $ } from "./dom.mjs";
-import { addressOf, calling, firstMessage, keepResume, keepVisit, placed, redeem, takeLink, visitBefore } from "./link.mjs";
+import { addressOf, called, callee, firstMessage, keepResume, keepVisit, moveLink, roams, spent, takeLink, visitBefore } from "./link.mjs";
 import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { Route } from "./peer.mjs";
+import { callHere } from "./ring-rows.mjs";
 import { soundState } from "./rows.mjs";
 import { draw, drawMyLevel, say } from "./screen.mjs";
 import { MicrophoneUnavailable, Sound } from "./sound.mjs";
-import { can, dismiss, expire, hear, leave, microphoneOpen, notify, pastServer, roomOf, startState } from "./state.mjs";
+import { can, dismiss, expire, hear, leave, microphoneOpen, moved, notify, pastServer, ringsAloud, roomOf, startState } from "./state.mjs";
 import { SPEAK } from "./room.mjs";
 
 const LEVELS_EVERY_MS = 100;
@@ -21,11 +24,13 @@ const PASSING_MS = 2_000;
 const ICE_SERVERS_MS = 500;
 const SPEAKING_DBFS = -50;
 const REMEDIA_MS = [0, 500, 1_500, 3_000, 6_000];
+const HANG_UP_MS = 1_000;
+const REACHABLE = "You can be called here.";
+const SPENT = "This link calls nobody any more. Ask for a new one.";
 
 const link = takeLink();
 let state = startState(link.cid);
 let connection = null;
-let sound = null;
 let route = null;
 let attempts = 0;
 let visits = 0;
@@ -36,10 +41,27 @@ let volume = 1;
 let drawn = false;
 
 const now = () => performance.now();
+const bell = new Bell();
+const sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
+const calls = new Calls(link, {
+  get state() {
+    return state;
+  },
+  set,
+  ask: (cid, value) => (connection === null ? Promise.reject(new Refused({ reason: "unavailable", message: "There is no connection to the server." })) : connection.do(cid, value)),
+  request,
+  unlock,
+  lendMicrophone: () => sound.openMicrophone(microphoneGone),
+  connect,
+  goTo,
+  join: () => join(visits),
+  endWith,
+});
 
 function set(changed) {
   if (changed === state) return;
   state = changed;
+  bell.ring(ringsAloud(state));
   if (drawn) return;
   drawn = true;
   setTimeout(redraw); // not an animation frame: a page in the background still speaks to screen readers
@@ -47,31 +69,40 @@ function set(changed) {
 
 function redraw() {
   drawn = false;
-  draw(state, soundNow(), now(), { request, dismiss: (id) => set(dismiss(state, id)) });
+  draw(state, soundNow(), now(), { request, dismiss: (id) => set(dismiss(state, id)), calls });
 }
 
-const soundNow = () => soundState(state, { blocked: sound?.blocked ?? false, volume, silentMs });
+const soundNow = () => soundState(state, { blocked: sound.blocked, volume, silentMs });
 
 // ---- coming in
 
-/** Come in by a link that calls somebody: its room is known once the link was used. */
-async function enterCall(name) {
-  set({ ...startState(link.cid), phase: "joining", name });
-  try {
-    await redeem(link, name);
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    return turnedAway(sentence(error.message));
-  }
-  enter(name);
+/** Must be called inside a click: browsers let no page sound before one. */
+function unlock() {
+  sound.unlock();
+  bell.unlock();
 }
 
 function enter(name) {
-  set({ ...startState(link.cid), phase: "joining", name });
-  sound?.close();
-  sound = new Sound({ attach: (offer) => connection.attach(link.cid, offer), onPhase: followSound });
-  sound.unlock();
-  sound.setVolume(volume);
+  set({ ...startState(link.cid), phase: "joining", name, roams: roams(link), home: state.home, rings: state.rings });
+  unlock();
+  connect();
+}
+
+/** Be connected without being in a room, so that one can be called. */
+function wait(name) {
+  set(leave({ ...startState(null), name, roams: true }, REACHABLE, false));
+  unlock();
+  connect();
+}
+
+function connect() {
+  openRoute();
+  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
+  connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
+  connection.open();
+}
+
+function openRoute() {
   route = new Route(sound, {
     tell: (to, body) => connection?.tell({ type: "to_peer", cid: link.cid, to, body }),
     iceServers,
@@ -82,9 +113,30 @@ function enter(name) {
     onPath: followPath,
     onLost: () => followSound("lost"),
   });
-  const address = `${location.protocol === "https:" ? "wss" : "ws"}://${location.host}/ws`;
-  connection = new Connection(address, { hello, onMessage, onPhase: followConnection });
-  connection.open();
+}
+
+/** Let go of the room there is, and of its sound, and turn to room `cid`. */
+function goTo(cid, phase) {
+  route.close();
+  sound.disconnect();
+  sound.closeMicrophone();
+  clearTimeout(remediaTimer);
+  [attempts, silentMs, packets] = [0, 0, 0];
+  visits += 1;
+  moveLink(link, cid);
+  set(moved(state, cid, phase));
+  openRoute();
+}
+
+/** Go back in, or back to where a call took us from. */
+function again() {
+  unlock();
+  const to = state.home?.cid ?? state.cid;
+  moveLink(link, to);
+  if (connection === null) return enter(state.name);
+  goTo(to, "joining");
+  set({ ...state, home: null });
+  join(visits);
 }
 
 function hello(refused) {
@@ -99,31 +151,30 @@ function onMessage(message) {
   for (const { text, urgent } of heard.speak) say(text, urgent);
   if (heard.sync) connection.tell({ type: "sync", cid: link.cid, epoch: state.replica.epoch, seq: state.replica.seq });
   if (message.type === "welcome") welcomed(message);
-  if (message.type === "snapshot" || message.type === "happened") route.follow(roomOf(state), state.me);
+  if (message.type === "rings" || message.type === "ring_changed") calls.follow(message.type === "rings");
+  if (message.cid === link.cid && (message.type === "snapshot" || message.type === "happened")) route.follow(roomOf(state), state.me);
   if (message.type === "from_peer" && message.cid === link.cid) route.said(message.user, message.body);
   if (message.type === "removed" && message.cid === link.cid) endWith(null);
-  else if (heard.remedia) remedia();
+  else if (heard.remedia && state.phase === "joined") remedia();
   followWish();
 }
 
 function welcomed({ resume_token, resumed }) {
   keepResume(link, resume_token);
   visits += 1;
-  if (resumed.includes(link.cid)) comeIn(false);
+  if (state.phase === "left") keepVisit(link, link.waits ? state.name : null, true);
+  else if (state.phase === "calling") calls.begin();
+  else if (resumed.includes(link.cid)) comeIn(false);
   else join(visits);
 }
 
 async function join(visit) {
   try {
-    if (calling(link) !== null) {
-      await connection.do(link.cid, { do: "start_ring", members: [calling(link)] });
-      placed(link);
-    }
     await connection.do(link.cid, { do: "join" });
   } catch (error) {
     if (visit !== visits || connection === null) return; // another connection asks by itself
     if (PASSING.includes(error.reason)) return setTimeout(() => visit === visits && connection && join(visit), PASSING_MS);
-    return state.phase === "joining" ? turnedAway(sentence(error.message)) : endWith(sentence(error.message));
+    return turnedAway(sentence(error.message));
   }
   if (visit === visits && connection !== null) comeIn(true);
 }
@@ -132,43 +183,55 @@ async function join(visit) {
 function comeIn(anew) {
   const first = state.phase === "joining";
   if (state.phase === "left") return;
-  set({ ...state, phase: "joined" });
+  const { talk } = state;
+  set({ ...state, phase: "joined", talk: false });
   keepVisit(link, state.name);
   if (first) {
-    say(`You are in ${roomOf(state)?.title ?? "the room"}, listening.`, false);
+    say(talk ? "You are in the call." : `You are in ${roomOf(state)?.title ?? "the room"}, listening.`, false);
     redraw();
     $("main").focus({ preventScroll: true });
   }
   if ((anew && !pastServer(state)) || !["connected", "waiting"].includes(state.media)) remedia();
   if (state.wish) request({ do: "set_microphone", on: true });
+  else if (talk && can(state, SPEAK)) toggleMicrophone();
 }
 
+/** There is no way in: back to the door, unless it was not the door we came from. */
 function turnedAway(words) {
+  if (state.phase !== "joining" || state.talk || state.home !== null || link.calls || link.waits) return endWith(words, state.phase === "joined");
   endConnection();
   set({ ...startState(link.cid), doorProblem: words });
 }
 
 function endWith(words, mayReturn = true) {
-  endConnection();
+  if (state.roams && connection !== null) endRoom();
+  else endConnection();
   if (words !== null && state.phase !== "left") set(leave(state, words, mayReturn));
 }
 
-function endConnection() {
+function endRoom() {
   route?.close();
+  clearTimeout(remediaTimer);
+  visits += 1;
+  if (link.waits) moveLink(link, null);
+  keepVisit(link, link.waits ? state.name : null, true);
+  sound.close();
+}
+
+function endConnection() {
+  endRoom();
   const ended = connection;
   connection = null;
-  clearTimeout(remediaTimer);
-  keepVisit(link, null);
   ended?.close();
-  sound?.close();
 }
 
 function followConnection(phase, { seconds = 0, words = null }) {
   if (phase === "closed") {
     if (connection === null) return;
     connection = null;
-    if (state.phase === "joining") turnedAway(words);
-    else endWith(words);
+    set({ ...state, connection: "offline" });
+    if (state.phase === "left") set({ ...state, left: words ?? state.left, mayReturn: state.cid !== null });
+    else turnedAway(words);
   } else set({ ...state, connection: phase, retryAt: phase === "reconnecting" ? now() + seconds * 1000 : null });
 }
 
@@ -202,10 +265,11 @@ function remedia() {
   const wait = REMEDIA_MS[Math.min(attempts, REMEDIA_MS.length - 1)];
   attempts += 1;
   remediaTimer = setTimeout(async () => {
+    const way = route;
     try {
-      await route.connect();
+      await way.connect();
     } catch (error) {
-      if (state.phase !== "joined") return;
+      if (state.phase !== "joined" || way !== route) return;
       set({ ...state, media: "lost" });
       if (error instanceof Refused && error.reason === "media_refused") set(notify(state, sentence(error.message), "bad", now()));
       remedia();
@@ -221,10 +285,7 @@ async function toggleMicrophone() {
   }
   set({ ...state, wish: true });
   try {
-    await sound.openMicrophone(() => {
-      set(notify({ ...state, wish: false, capturing: false }, "The microphone is gone. Plug it in and open it again.", "bad", now()));
-      request({ do: "set_microphone", on: false });
-    });
+    await sound.openMicrophone(microphoneGone);
   } catch (error) {
     set({ ...state, wish: false });
     if (!(error instanceof MicrophoneUnavailable)) throw error;
@@ -242,6 +303,11 @@ async function toggleMicrophone() {
   }
 }
 
+function microphoneGone() {
+  set(notify({ ...state, wish: false, capturing: false }, "The microphone is gone. Plug it in and open it again.", "bad", now()));
+  request({ do: "set_microphone", on: false });
+}
+
 /** Without the wish, the right to speak or the room there is nothing to capture: the browser's red dot goes out. */
 function followWish() {
   if ((state.wish && can(state, SPEAK)) || !state.capturing) return;
@@ -252,9 +318,9 @@ function followWish() {
 // ---- asking
 
 /** Ask the room; a refusal becomes a notice. Resolves with whether it was kept. */
-async function request(value) {
+async function request(value, cid = link.cid) {
   try {
-    await connection?.do(link.cid, value);
+    await connection?.do(cid, value);
     return connection !== null;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -267,8 +333,17 @@ async function request(value) {
 }
 
 async function leaveRoom() {
-  await Promise.race([request({ do: "leave" }), new Promise((resolve) => setTimeout(resolve, 1_000))]);
-  endWith("You left the room.");
+  const call = callHere(state);
+  await Promise.race([request({ do: "leave" }), new Promise((resolve) => setTimeout(resolve, HANG_UP_MS))]);
+  if (call !== undefined && call.phase !== "ended") endWith("You hung up.", false);
+  else endWith("You left the room.");
+}
+
+/** The page goes away. A call waits for whoever only loads it again; a room does not. */
+function goodbye() {
+  const call = callHere(state);
+  if (connection === null || state.phase !== "joined" || (call !== undefined && call.phase !== "ended")) return;
+  connection.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } });
 }
 
 // ---- the clock
@@ -307,21 +382,29 @@ async function look() {
 }
 
 bindControls({
-  room: link.place,
+  room: link.place === "home" && !link.waits ? null : link.place,
   calls: link.calls,
-  named: link.kept?.named ?? false,
+  waits: link.waits,
+  callee: callee(link),
+  named: (link.kept?.named ?? false) || called(link) !== "",
   name: link.kept?.guest ?? "",
   enter(name, room) {
     if (name) rememberName(name);
-    if (state.phase === "joining") return;
-    if (link.calls && link.cid === null) enterCall(name);
+    if (state.phase !== "door") return;
+    if (link.calls) calls.placeByLink(name || called(link), callee(link) ?? "");
+    else if (link.waits) wait(name);
     else if (link.cid === null) location.assign(addressOf(room));
     else enter(name);
   },
-  again: () => enter(state.name),
+  again,
   leave: leaveRoom,
+  hangUp: () => calls.hangUp(),
+  call: (user) => calls.call(user, user),
+  callIn: (user) => request({ do: "start_ring", members: [user] }),
+  accept: () => calls.acceptFirst(),
+  decline: () => calls.declineFirst(),
   unlock() {
-    sound.unlock();
+    unlock();
     setTimeout(redraw, 200);
   },
   request,
@@ -329,15 +412,21 @@ bindControls({
   microphone: toggleMicrophone,
   setVolume(chosen) {
     volume = chosen;
-    sound?.setVolume(volume);
+    sound.setVolume(volume);
     redraw();
   },
   hurry: () => connection?.hurry(),
-  goodbye: () => connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } }),
+  goodbye,
 });
 bindChatScrolling();
+addEventListener("pointerdown", () => bell.wake());
+addEventListener("keydown", () => bell.wake());
 setInterval(drawMeters, LEVELS_EVERY_MS);
 setInterval(look, LOOK_EVERY_MS);
 const before = visitBefore(link);
-if (before !== null) enter(before);
+if (before === null) {
+  if (spent(link)) set(leave(state, SPENT, false));
+} else if (!before.waits) enter(before.name);
+else if (link.cid !== null) calls.goOn(before.name);
+else if (link.waits) wait(before.name);
 redraw();

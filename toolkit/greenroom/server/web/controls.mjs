@@ -1,6 +1,6 @@
 // What a person can press, type and slide, tied to what the page can do.
 
-import { $, element, setIcon } from "./dom.mjs";
+import { $, element, setIcon, setText } from "./dom.mjs";
 
 const REACTIONS = { "👏": "Applause", "❤️": "Heart", "😂": "Laughter", "🎉": "Celebration", "👍": "Thumbs up", "🤔": "Thinking" };
 const TYPING_EVERY_MS = 3_000;
@@ -20,6 +20,7 @@ export function bindControls(page) {
   bindDoor(page);
   bindChat(page);
   bindVolume(page);
+  bindCalls(page);
   for (const what of ["again", "leave", "unlock"]) $(what).addEventListener("click", () => page[what]());
   $("accept").addEventListener("click", () => page.request({ do: "accept_invitation" }));
   $("decline").addEventListener("click", () => page.request({ do: "decline_invitation" }));
@@ -51,7 +52,17 @@ function bindDoor(page) {
     // nothing kept
   }
   const asks = page.room === null;
-  if (page.calls) $("door-title").textContent = "Place a call";
+  if (page.calls) {
+    setText($("door-title"), page.callee ? `Call ${page.callee}` : "Place a call");
+    setText($("door-words"), "Your browser asks for your microphone. It is heard once your call is answered.");
+    setText($("listen-label"), "Call");
+    setIcon($("listen").firstElementChild, "phone");
+  } else if (page.waits) {
+    setText($("door-title"), "Be reachable here");
+    setText($("door-words"), "While this page is open, calls for you ring here.");
+    setText($("listen-label"), "Wait for calls");
+    setIcon($("listen").firstElementChild, "phone");
+  }
   $("which").hidden = $("which-label").hidden = !asks;
   $("which").required = asks;
   $("name").hidden = $("name-label").hidden = page.named;
@@ -60,6 +71,25 @@ function bindDoor(page) {
     event.preventDefault();
     const [name, room] = [$("name").value.trim(), $("which").value.trim()];
     if ((name || page.named) && (room || !asks)) page.enter(page.named ? "" : name, room);
+  });
+}
+
+function bindCalls(page) {
+  $("hang-up").addEventListener("click", () => page.hangUp());
+  for (const [form, field, call] of [["call-form", "call-whom", page.call], ["call-in-form", "call-in-whom", page.callIn]])
+    $(form).addEventListener("submit", (event) => {
+      event.preventDefault();
+      const user = $(field).value.trim();
+      if (user === "") return;
+      $(field).value = "";
+      call(user);
+    });
+  document.addEventListener("keydown", (event) => {
+    if (!event.altKey || !event.shiftKey || event.ctrlKey || event.metaKey || !$("incoming").hasChildNodes()) return;
+    const answer = { KeyA: page.accept, KeyD: page.decline }[event.code];
+    if (!answer) return;
+    event.preventDefault();
+    answer();
   });
 }
 

@@ -4,22 +4,26 @@ import { PROTOCOL_VERSION, Refused } from "./connection.mjs";
 
 const PATIENCE_MS = 10_000;
 const CALL_PATH = "/call";
+const HOME = "home";
+const [TO, NAME] = [4, 7]; // places in what a signed link states: greenroom/server/call_urls.py
 
 /**
  * The room (null without one) of this page's address, and the token or the secret in its fragment, which leaves the
- * address bar at once. `calls`: the link places a call; its room is known once the secret was handed over.
+ * address bar at once. `calls`: the link places a call; its room is known once the secret was handed over. `waits`: a
+ * personal link that leads to no room, where one can be called.
  */
 export function takeLink() {
   const fragment = new URLSearchParams(location.hash.slice(1));
   const [token, secret] = [fragment.get("token"), fragment.get("u")];
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
   const calls = location.pathname === CALL_PATH;
-  const link = { cid: cidIn(location.pathname), calls, place: calls ? "call" : cidIn(location.pathname), kept: null };
-  if (link.place === null) return link;
+  const cid = cidIn(location.pathname);
+  const link = { cid, calls, waits: false, place: calls ? "call" : (cid ?? HOME), kept: null };
   if (token) keep(link, { token, resume: null, guest: null, named: namesSomebody(token) });
   else if (secret) keep(link, { token: null, resume: null, guest: null, named: false, secret, attempt: newAttempt() });
   else recall(link);
-  if (calls) link.cid = link.kept?.cid ?? null;
+  link.waits = link.place === HOME && link.kept !== null;
+  if (calls || (loadedAgain() && link.kept?.visit)) link.cid = link.kept?.cid ?? cid;
   return link;
 }
 
@@ -28,6 +32,38 @@ export const calling = (link) => link.kept?.to ?? null;
 
 /** The call was placed: a page that is loaded again does not place another. */
 export const placed = (link) => keep(link, { ...link.kept, to: null });
+
+/** Whether this link calls nobody (any more), because its call was placed or nothing is known of it. */
+export const spent = (link) => link.calls && !link.kept?.secret && calling(link) === null;
+
+/** Whom this link says it calls, before the server was asked whether that is true; null without one. */
+export function callee(link) {
+  try {
+    const [, statement] = link.kept.secret.split(".");
+    return JSON.parse(decoded(statement))[TO] ?? null;
+  } catch {
+    return calling(link);
+  }
+}
+
+/** What whoever comes by this link is called, as it says; empty lets them say. */
+export function called(link) {
+  try {
+    return JSON.parse(decoded(link.kept.secret.split(".")[1]))[NAME];
+  } catch {
+    return "";
+  }
+}
+
+/** Whether its owner may be in any room, so that calls of any room ring here. */
+export const roams = (link) =>
+  Boolean(link.kept?.token) && link.kept.guest === null && claims(link.kept.token).cid === undefined;
+
+/** This page is in (or on its way to) another room now; null: in none. */
+export function moveLink(link, cid) {
+  link.cid = cid;
+  keep(link, { ...link.kept, cid });
+}
 
 /** Hand a link's secret over for a token; twice is quiet. Rejects with `Refused` when the link opens nothing any more. */
 export async function redeem(link, name) {
@@ -48,16 +84,22 @@ export const addressOf = (room) => `/r/${encodeURIComponent(room).replace("%3A",
 /** Keep what to come back with, so that a page that is loaded again is the same person. */
 export const keepResume = (link, resume) => keep(link, { ...link.kept, resume });
 
-/** Keep the `name` of who is inside, or null outside, so that a page that is loaded again goes back in by itself. */
-export function keepVisit(link, name) {
-  if (link.kept) keep(link, { ...link.kept, visit: name });
+/**
+ * Keep the `name` of who is inside, or null outside, so that a page that is loaded again goes back in by itself; `waits`
+ * while they only wait there, for their call to be answered or for calls.
+ */
+export function keepVisit(link, name, waits = false) {
+  if (link.kept) keep(link, { ...link.kept, visit: name, waits });
 }
 
-/** The name under which this page was inside the room when it was loaded again, or null. */
+/** The name under which this page was inside when it was loaded again, and whether it `waits`; null outside. */
 export function visitBefore(link) {
-  const [navigation] = performance.getEntriesByType("navigation");
-  return navigation?.type === "reload" ? (link.kept?.visit ?? null) : null; // a copy of a tab throws nobody out
+  if (!loadedAgain() || typeof link.kept?.visit !== "string") return null;
+  return { name: link.kept.visit, waits: Boolean(link.kept.waits) };
 }
+
+/** A copy of a tab throws nobody out: only a page that was loaded again goes on. */
+const loadedAgain = () => performance.getEntriesByType("navigation")[0]?.type === "reload";
 
 /**
  * The first message on a connection of `name`: to resume, else with a token. `refused` is the type of the one that the
@@ -109,8 +151,9 @@ async function post(address, value, words) {
 
 /**
  * Until this tab closes: `token`, `resume`, the name of the `guest` they are for (null came by a
- * personal link), whether that link has `named` the person already, and the name of the `visit` while inside; before
- * that the `secret` of a signed link and the `attempt` to hand it over; of a link that calls, its `cid` and `to`.
+ * personal link), whether that link has `named` the person already, the name of the `visit` while inside or while it
+ * `waits`, and the `cid` of the room it is in, unless that is the address's; before that the `secret` of a signed link and
+ * the `attempt` to hand it over; of a link that calls, whom it is `to`.
  */
 function keep(link, kept) {
   link.kept = kept;
@@ -122,14 +165,19 @@ function keep(link, kept) {
 }
 
 /** Whether the token says what its owner is called (RFC 7519, section 3); the server decides whether it is true. */
-function namesSomebody(token) {
+const namesSomebody = (token) => Boolean(claims(token).name);
+
+function claims(token) {
   try {
-    const claims = token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/");
-    return Boolean(JSON.parse(atob(claims)).name);
+    return JSON.parse(decoded(token.split(".")[1]));
   } catch {
-    return false;
+    return {};
   }
 }
+
+/** Text in base64 for addresses (RFC 4648, section 5). */
+const decoded = (text) =>
+  new TextDecoder().decode(Uint8Array.from(atob(text.replaceAll("-", "+").replaceAll("_", "/")), (one) => one.charCodeAt(0)));
 
 function cidIn(path) {
   if (!path.startsWith("/r/")) return null;

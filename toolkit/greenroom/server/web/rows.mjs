@@ -1,6 +1,7 @@
 // The page's state as rows and words. Pure: what a screen shows is computed here, the screens only draw.
 
 import { handWords } from "./notices.mjs";
+import { callHere, partners } from "./ring-rows.mjs";
 import { SPEAK, may, nameOf, onStage, people } from "./room.mjs";
 import { can, invitedBy, microphoneOpen, myHand, roomOf, myself } from "./state.mjs";
 
@@ -148,6 +149,22 @@ function actionOnline(state) {
 const lost = (state) => state.connection === "reconnecting";
 
 const action = (what, label, pressed, words) => ({ what, label, pressed, words });
+
+/** What the page is about: the room's title, or whom the call is with where it has none of its own. */
+export function titleWords(state) {
+  const id = state.cid?.slice(state.cid.indexOf(":") + 1) ?? "";
+  const title = roomOf(state)?.title ?? id;
+  const call = callHere(state);
+  const partner = (call && partners(call, state.me)) || state.callee;
+  if ((title === "" || title === id) && partner) return `Call with ${partner}`;
+  return title || "Greenroom";
+}
+
+/** Which way the sound goes, in a word; empty where there is no choice. */
+export const wayWords = (state) =>
+  roomOf(state)?.settings.peer_to_peer && state.phase === "joined" ? (WAYS[state.path.way] ?? "") : "";
+
+const WAYS = { direct: "direct", relayed: "through a relay", forwarded: "forwarded" };
 
 /** How many are here, in words. */
 export function countWords(state) {

@@ -1,7 +1,9 @@
 // The page as a whole: which part shows, status, notices, the dock.
 
 import { $, drawList, element, icon, setHidden, setIcon, setText } from "./dom.mjs";
-import { countWords, mainAction, meter, statusWords } from "./rows.mjs";
+import { callHere } from "./ring-rows.mjs";
+import { countWords, mainAction, meter, statusWords, titleWords, wayWords } from "./rows.mjs";
+import { drawCalls, drawCalling } from "./screen-calls.mjs";
 import { drawChat, drawReactions } from "./screen-chat.mjs";
 import { drawStage } from "./screen-stage.mjs";
 import { SPEAK } from "./room.mjs";
@@ -9,14 +11,15 @@ import { can, invitedBy, roomOf } from "./state.mjs";
 
 const REACT = "create-reaction";
 
-/** Draw `state`. `sound` is a key from `soundState`; `actions` are `request(value)` and `dismiss(id)`. */
-export function draw(state, sound, now, { request, dismiss }) {
+/** Draw `state`. `sound` is a key from `soundState`; `actions` are `request(value)`, `dismiss(id)` and `calls`. */
+export function draw(state, sound, now, { request, dismiss, calls }) {
   drawPhase(state);
   drawTop(state, sound, now);
+  drawCalls(state, calls);
+  drawNotices(state, dismiss);
   if (state.phase === "joined" || state.phase === "joining") {
     drawStage(state, request);
     drawChat(state);
-    drawNotices(state, dismiss);
     drawDock(state, sound);
   }
   drawReactions(state);
@@ -36,23 +39,28 @@ export function say(text, urgent) {
 function drawPhase(state) {
   const inside = state.phase === "joined" || (state.phase === "joining" && roomOf(state) !== null);
   document.body.dataset.phase = state.phase;
-  setHidden($("door"), inside || state.phase === "left");
+  setHidden($("door"), inside || state.phase === "left" || state.phase === "calling" || (state.phase === "joining" && state.talk));
+  drawCalling(state, inside);
   setHidden($("room"), !inside);
   setHidden($("dock"), !inside);
   const gone = state.phase === "left";
   if ($("gone").hidden === gone) {
     setHidden($("gone"), !gone);
-    setText($("gone-words"), state.left ?? "");
-    if (gone) $("gone-words").focus();
+    if (gone) setTimeout(() => $("gone-words").focus());
   }
-  setHidden($("again"), !state.mayReturn);
+  setText($("gone-words"), state.left ?? "");
+  const reachable = state.roams && state.connection !== "offline";
+  setHidden($("call-form"), !reachable);
+  setHidden($("gone-hint"), !reachable || state.cid === null);
+  setHidden($("again"), !state.mayReturn && state.home === null);
+  setText($("again"), state.home === null ? "Join again" : `Back to ${state.home.title}`);
   setText($("door-problem"), state.doorProblem ?? "");
   $("listen").disabled = state.phase === "joining";
 }
 
 function drawTop(state, sound, now) {
   const room = roomOf(state);
-  const title = room?.title ?? state.cid?.slice(state.cid.indexOf(":") + 1) ?? "Greenroom";
+  const title = titleWords(state);
   setText($("title"), title);
   const { tone, words } = statusWords(state, sound, now);
   setText($("status"), words);
@@ -64,6 +72,10 @@ function drawTop(state, sound, now) {
     say(words, false);
   }
   setText($("count"), state.phase === "joined" ? countWords(state) : "");
+  const way = wayWords(state);
+  setText($("way"), way);
+  $("way").dataset.way = way;
+  setHidden($("way"), way === "");
   setHidden($("live"), room === null || state.phase !== "joined");
   if (room) {
     setText($("live"), room.live ? "live" : "backstage");
@@ -99,4 +111,7 @@ function drawDock(state, sound) {
   setText($("main-words"), words);
   setHidden($("reactions"), !can(state, REACT));
   setHidden($("blocked"), sound !== "blocked");
+  const call = callHere(state);
+  setText($("leave-label"), call !== undefined && call.phase !== "ended" ? "Hang up" : "Leave");
+  setHidden($("call-in"), !state.roams || !can(state, SPEAK));
 }

@@ -1,7 +1,10 @@
 // What the page knows, as one value, and how what the server says changes it. Pure: `now` (ms) comes in.
 
+import { sentence } from "./connection.mjs";
 import { leftWords, noticesOf } from "./notices.mjs";
 import { emptyReplica, receive } from "./replica.mjs";
+import { callHere, endWords, ringNews } from "./ring-rows.mjs";
+import { NO_RINGS, incoming, received } from "./rings.mjs";
 import { SPEAK, handPosition, may, nameOf, own } from "./room.mjs";
 
 const REACTIONS = 24;
@@ -18,7 +21,7 @@ export const pastServer = ({ path }) => ["waiting", "looking", "direct", "relaye
 /** The page before anything is known of room `cid`; null is the page without a room. */
 export const startState = (cid) => ({
   cid,
-  phase: "door", // door, joining, joined, left
+  phase: "door", // door, calling (nobody came yet), joining, joined, left (in no room; others may still call us)
   doorProblem: null,
   me: null,
   name: "", // as typed at the door
@@ -41,16 +44,53 @@ export const startState = (cid) => ({
   serial: 0,
   left: null,
   mayReturn: true,
+  roams: false, // whether calls of any room ring here, and we may call others
+  callee: "", // whom we call, as far as it is known before it rings
+  to: null, // whom we are about to call
+  asking: false, // whether the browser asks for the microphone before we call
+  talk: false, // whether to open the microphone on coming in
+  home: null, // the room that a call took us out of: { cid, title }
+  rings: NO_RINGS,
+  silenced: [], // ids of the calls that ring without a sound
 });
+
+/** `state` on its way into room `cid`: who and how we are connected stays, what is known of the room before goes. */
+export const moved = (state, cid, phase) => ({
+  ...startState(cid),
+  phase,
+  me: state.me,
+  name: state.name,
+  role: state.role,
+  connection: state.connection,
+  retryAt: state.retryAt,
+  serial: state.serial,
+  roams: state.roams,
+  rings: state.rings,
+  silenced: state.silenced,
+  home: state.home,
+});
+
+/** Whether a call should be heard ringing. */
+export const ringsAloud = (state) => incoming(state.rings, state.me).some(({ id }) => !state.silenced.includes(id));
+
+/** `state` with what rings now ringing without a sound, or with it again. */
+export const silence = (state, on) => ({ ...state, silenced: on ? incoming(state.rings, state.me).map(({ id }) => id) : [] });
 
 /** `state` after `message` from the server, and what to do then: `sync`, `remedia`, or words to speak. */
 export function hear(state, message, now) {
+  if (message.cid !== undefined && message.cid !== state.cid) return next(state); // of a room we left
   switch (message.type) {
     case "welcome":
       return next({ ...state, me: message.user, role: message.role, returning: state.replica.epoch >= 0 });
     case "snapshot":
     case "happened":
-      return message.cid === state.cid ? replicate(state, message, now) : next(state);
+      return replicate(state, message, now);
+    case "ring_changed":
+    case "rings":
+    case "missed_calls": {
+      const rings = received(state.rings, message, state.me, Date.now() / 1000);
+      return { ...next({ ...state, rings }), speak: ringNews(state.rings, rings, state.me) };
+    }
     case "pulse":
       return next({
         ...state,
@@ -66,10 +106,16 @@ export function hear(state, message, now) {
       if (pastServer(state)) return next(state);
       return { ...next({ ...state, media: "lost" }), remedia: true };
     case "removed":
-      return next(leave(state, leftWords(message.reason, message.by && nameIn(state, message.by)), message.reason !== "blocked" && message.reason !== "ended"));
+      return next(removed(state, message));
     default:
       return next(state);
   }
+}
+
+function removed(state, { reason, by }) {
+  const call = callHere(state);
+  if (reason === "ended" && call?.phase === "ended") return leave(state, sentence(endWords(call, state.me)), false);
+  return leave(state, leftWords(reason, by && nameIn(state, by)), reason !== "blocked" && reason !== "ended");
 }
 
 /** `state` out of the room, with the words that say why. */
@@ -78,11 +124,14 @@ export const leave = (state, words, mayReturn = true) => ({
   phase: "left",
   left: words,
   mayReturn,
-  connection: "offline",
+  connection: state.roams ? state.connection : "offline", // who can be called anywhere stays connected
   media: "none",
   path: NO_PATH,
   wish: false,
   capturing: false,
+  to: null,
+  asking: false,
+  talk: false,
   levels: new Map(),
   reactions: [],
   notices: [],
