@@ -104,3 +104,26 @@ def mix(
     say(
         f"{report.fading_ms.median:.2f} ms while gains and places change, 95 % within {report.fading_ms.p95:.2f} ms"
     )
+
+
+@app.command()
+def focus(
+    switches: Annotated[int, typer.Option(min=2, max=1000, help="How often to switch.")] = 30,
+    json: Annotated[bool, typer.Option("--json", help="Print one line of JSON.")] = False,
+) -> None:
+    """Switch between two calls on a server: how soon it is heard, how many microphones are open, what leaks."""
+    from greenroom.lab import bench_focus
+
+    if not json:
+        say_error(f"switching {switches} times between two calls, for about half a minute …")
+    report = bench_focus.run(switches)
+    if json:
+        say_json(report)
+        return
+    say(
+        f"{report.switch_ms.median:.0f} ms from the request to half of the fade, "
+        f"95 % within {report.switch_ms.p95:.0f} ms"
+    )
+    say(
+        f"{report.holders_max} microphone open at once, at most · the loudest leak is {report.leak_db:.0f} dB"
+    )

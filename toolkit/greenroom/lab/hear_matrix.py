@@ -84,7 +84,7 @@ class HearMatrix(msgspec.Struct, frozen=True):
             )
             for listener in self.levels
         ]
-        return "\n".join([head, *rows])
+        return "\n".join(line.rstrip() for line in [head, *rows])
 
 
 def pilot_hz(place: int) -> float:
