@@ -83,7 +83,7 @@ def explain_call(client: ClientState, call: CallState, clock: Clock) -> str:
 def explain_person(client: ClientState, call: CallState, user: UserId, clock: Clock) -> str:
     """Return why somebody is silent, or that they are not; first what lies with them, then what lies with us."""
     room = call.room
-    name = name_of(room, user)
+    name = _called(call, user)
     if room is None:
         return f"the room is not known yet: you are {call.phase}"
     theirs = _silent(call, room, user, name, clock)
@@ -184,7 +184,8 @@ def _silent(call: CallState, room: Room, user: UserId, name: str, clock: Clock) 
     """Return why a person cannot be heard by anybody, or None when they can."""
     person = room.participants.get(user)
     if room.ended_at is not None:
-        return f"the room ended{_at(_last(call, None, RoomEnded), clock)}"
+        ended = _last(call, None, RoomEnded)
+        return "the room is over" if ended is None else f"the room ended at {clock(ended.at)}"
     if person is None:
         left = _last(call, user, ParticipantLeft)
         if left is None or not isinstance(left.event, ParticipantLeft):
@@ -242,6 +243,13 @@ def _happened(one: Happening, room: Room | None) -> str | None:
             return "the room went backstage"
         case _:
             return event_words(one.event, room)
+
+
+def _called(call: CallState, user: UserId) -> str:
+    """Return the name of somebody, also of one who is not here any more."""
+    here = call.room is not None and (user in call.room.participants or user in call.room.members)
+    known = (one.name for one in reversed(call.recent) if one.user == user and one.name)
+    return name_of(call.room, user) if here else next(known, user)
 
 
 def _last(call: CallState, user: UserId | None, kind: type[Event]) -> Happening | None:
