@@ -11,6 +11,7 @@ import pytest
 from greenroom.errors import Refused
 from greenroom.hosting import ServerProcess, start_server
 from greenroom.media.dsp import level_dbfs
+from greenroom.media.sinks import Meter
 from greenroom.media.sources import Tone
 from greenroom.protocol.call_types import HandPolicy
 from greenroom.protocol.permissions import Capability
@@ -19,6 +20,7 @@ from greenroom.protocol.wire import CustomSignal
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 from greenroom.state.path import Way
 from tests.backends.places import Memory, Place, Server, client
+from tests.media.sound import until
 
 SECONDS = 10.0
 
@@ -141,6 +143,36 @@ async def test_two_people_of_a_direct_room_hear_each_other_whichever_way_there_i
         for call, other in ((first, place.ben), (second, place.ann)):
             await call.state.until(lambda state: state.path.way is not Way.NONE, SECONDS)
             await call.state.until(lambda state, user=other: user in state.speaking, SECONDS)  # type: ignore[misc]  # the loop's own
+
+
+async def test_a_suspended_call_is_silent_both_ways_seen_by_the_others_and_heard_again_when_resumed(
+    place: Place, cid: str
+) -> None:
+    ear = Meter()
+    async with (
+        client(place, "ann", source=Tone(440.0, -20.0)) as ann,
+        client(place, "ben", source=Tone(1000.0, -20.0), sink=ear, allow_multiple_active_calls=True) as ben,
+    ):
+        talking = await ann.join(cid, create=True, microphone=True)
+        await talking.go_live()
+        theirs = await ben.join(cid)
+        await talking.grant(place.ben)
+        await theirs.state.until(lambda call: "send-audio" in call.capabilities, SECONDS)
+        await theirs.set_microphone(True)
+        for seen in (False, True, False):
+            if seen:
+                await theirs.suspend_audio()
+            else:
+                await theirs.resume_audio()
+            await talking.state.until(
+                lambda call, seen=seen: _room(call).participants[place.ben].suspended == seen,  # type: ignore[misc]  # the loop's own
+                SECONDS,
+            )
+            await talking.state.until(
+                lambda call, seen=seen: (place.ben in call.speaking) != seen,  # type: ignore[misc]  # the loop's own
+                SECONDS,
+            )
+            await until(lambda seen=seen: (level_dbfs(ear.recent(0.1)) < -60.0) == seen, "it is heard or not")  # type: ignore[misc]  # the loop's own
 
 
 async def test_a_volume_is_for_us_alone(place: Place, cid: str) -> None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from greenroom.state.call_settings import CallSettings, IdleTimeout
     from greenroom.state.connect_options import ConnectOptions
     from greenroom.state.engine import ClientState
+    from greenroom.state.focus import MultiCallPolicy
 
 _MODULES = {
     "greenroom.backends.loopback": ("LoopbackWorld",),
@@ -73,6 +74,7 @@ _MODULES = {
     "greenroom.state.call_settings": ("CallSettings", "IdleTimeout"),
     "greenroom.state.connect_options": ("ConnectOptions",),
     "greenroom.state.engine": ("ClientState",),
+    "greenroom.state.focus": ("MultiCallPolicy",),
 }
 _HOME = {name: module for module, names in _MODULES.items() for name in names}
 
@@ -101,6 +103,7 @@ __all__ = [
     "MediaFailed",
     "Meter",
     "Misuse",
+    "MultiCallPolicy",
     "Null",
     "Observable",
     "Refused",
