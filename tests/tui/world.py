@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec.structs import replace
 
@@ -14,6 +14,14 @@ from greenroom.protocol.hub import RoomHub
 from greenroom.protocol.ids import Cid, MessageId, UserId
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.publish import View
+from greenroom.protocol.records import (
+    CallRecord,
+    Direction,
+    HistoryPage,
+    RecordKind,
+    RecordStatus,
+    direction_of,
+)
 from greenroom.protocol.refusals import Refusal
 from greenroom.protocol.requests import (
     GetOrCreate,
@@ -24,8 +32,10 @@ from greenroom.protocol.requests import (
     PostMessage,
     RaiseHand,
     Request,
+    RingRequest,
     SetMicrophone,
 )
+from greenroom.protocol.ringing import Ring
 from greenroom.protocol.room import LeaveReason, Room
 from greenroom.protocol.wire import Reaction, RoomPreview
 from greenroom.state.call import (
@@ -35,10 +45,13 @@ from greenroom.state.call import (
     Notice,
 )
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
+from greenroom.state.focus import MultiCallPolicy
 from greenroom.state.meters import Meters
 from greenroom.state.microphone import effective_microphone
+from greenroom.state.rings import seen
 from greenroom.state.statistics import CallStatistics
 from greenroom.views.actions import Asked
+from greenroom.views.explain import explain
 from greenroom.views.log import event_words, notice_words
 
 CID = Cid("audio_room:standup")
@@ -80,6 +93,8 @@ class World:
         self.meters = Levels()
         self.sound: list[tuple[str, str]] = []
         self.history: dict[Cid, tuple[CallStatistics, ...]] = {}
+        self.records: tuple[CallRecord, ...] = ()
+        self.called: list[tuple[str, ...]] = []
         self._numbers = itertools.count(1)
 
     # ---- what others do
@@ -131,6 +146,47 @@ class World:
 
     async def watch_rooms(self) -> None:
         self._set_rooms()
+
+    def explain(self, question: str = "", cid: str | None = None) -> str:
+        return explain(self.state.value, None if cid is None else Cid(cid), question, lambda at: f"{at:.0f}")
+
+    async def set_multi_call_policy(self, policy: MultiCallPolicy, /) -> None:
+        self.state.value = replace(self.state.value, focus=replace(self.state.value.focus, policy=policy))
+
+    async def ring(self, members: Sequence[str], /) -> Ring:
+        self.called.append(tuple(members))
+        raise Refused("nobody is connected")
+
+    async def perform(self, cid: Cid, request: RingRequest, /) -> None:
+        raise Refused("no such call")
+
+    def look_at_missed_calls(self) -> None:
+        self.state.value = replace(self.state.value, rings=seen(self.state.value.rings))
+
+    async def call_history(
+        self,
+        *,
+        kinds: Iterable[RecordKind] = (),
+        statuses: Iterable[RecordStatus] = (),
+        participant: str | None = None,
+        direction: Direction | None = None,
+        limit: int = 30,
+        after: str | None = None,
+        before: str | None = None,
+    ) -> HistoryPage:
+        """Give pages as a server does, but cursors are places in a list that does not grow."""
+        found = [
+            record
+            for record in self.records
+            if (not kinds or record.kind in kinds)
+            and (not statuses or record.status in statuses)
+            and (participant is None or record.of(UserId(participant)) is not None)
+            and direction in (None, direction_of(record, self.me.user))
+        ]
+        first = int(after) if after is not None else int(before or 0) - limit if before is not None else 0
+        first = max(0, first)
+        older = str(first + limit) if first + limit < len(found) else None
+        return HistoryPage(tuple(found[first : first + limit]), older, str(first) if first else None)
 
     def link(self, cid: Cid, /) -> str:
         return f"http://127.0.0.1:8440/r/{cid}"

@@ -13,7 +13,7 @@ from greenroom.errors import GreenroomError
 from greenroom.protocol.ids import Cid, UserId
 from greenroom.protocol.records import CallRecord
 from greenroom.protocol.ringing import EndReason, Ring, RingAnswer, RingId
-from greenroom.state.call import CallPhase
+from greenroom.state.call import CallPhase, CallState
 from greenroom.state.engine import ClientState
 from greenroom.state.focus import SetMultiCallPolicy
 from greenroom.state.rings import RingsState, answer_of, incoming
@@ -29,7 +29,7 @@ from greenroom.views.call_actions import (
 from greenroom.views.calls import policy_choices, title_of
 from greenroom.views.people import Person, completed, known_people, people_called
 from greenroom.views.ring_actions import RING_ACTIONS, RING_ACTIONS_BY_ID, RingAction, RingChoice
-from greenroom.views.rings import incoming_words, ring_words
+from greenroom.views.rings import end_words, incoming_words, ring_words
 from greenroom.views.status import left_words
 from greenroom_tui.screens.ask import AskText, Choice, Choose, Confirm
 from greenroom_tui.screens.room import RoomScreen
@@ -126,8 +126,15 @@ class Calling:
         over = [call for call in state.calls.values() if call.phase is CallPhase.LEFT]
         for call in over:
             if call.cid not in self._told_over and call.cid not in open_rooms:
-                self._app.say(*left_words(call, state.log))
+                self._app.say(*self.over_words(call, state))
         self._told_over = {call.cid for call in over}
+
+    def over_words(self, call: CallState, state: ClientState) -> tuple[str, str]:
+        """Return why a call is over for us, with the tone to say it in; of one that rang what became of it."""
+        ring = next((ring for ring in reversed(state.rings.over) if ring.cid == call.cid), None)
+        if ring is not None and call.left_reason:
+            return end_words(ring, state.user), _tone(ring)
+        return left_words(call, state.log)
 
     def _ring(self, state: ClientState, now: float) -> None:
         rings = incoming(state.rings, state.user)
@@ -304,10 +311,9 @@ class Calling:
     def _take_ring(self, action: RingAction, chosen: Cid | None, words: str = "") -> None:
         state = self._app.engine_state
         ringing = self._chosen if action.id in ("answer", "reject", "busy") else None
-        for cid in (chosen, ringing, None):
-            about = action.about(state, RingChoice(cid))
-            if about is not None:
-                break
+        asked = [cid for cid in (chosen, ringing) if cid is not None]
+        abouts = (action.about(state, RingChoice(cid)) for cid in (*asked, None))
+        about = next((cid for cid in abouts if cid is not None), None)
         request = action.build(RingChoice(about, text=words))
         if about is None or request is None:
             calls = "you placed rings" if action.id == "hang_up" else "rings for you"

@@ -20,6 +20,7 @@ from greenroom.protocol.ids import ADMIN
 
 _TOKEN_SECONDS = 24 * 3600.0
 DIRECTOR = "scene-director"
+PAUSE_SECONDS = (0.4, 1.5)
 
 
 class SceneDemo:
@@ -73,7 +74,7 @@ class SceneDemo:
         found: dict[str, AudioSource] = {}
         for number, (who, plan) in enumerate(self.scene.people.items()):
             name = plan.voice or (who if who in known else known[number % len(known)])
-            voice = Voice(voice_named(name), seed=self.seed + number)
+            voice = Voice(voice_named(name), seed=self.seed + number, pause_seconds=PAUSE_SECONDS)
             self._stack.callback(voice.close)
             found[who] = voice
         return found

@@ -27,7 +27,7 @@ from greenroom.views.log import name_of
 from greenroom.views.people import Person
 from greenroom.views.quality import quality_row
 from greenroom.views.session import has_button
-from greenroom.views.status import left_words, microphone_words, statistics_line, status_words, title_words
+from greenroom.views.status import microphone_words, statistics_line, status_words, title_words
 from greenroom.views.words import enumerate_names
 from greenroom_tui.cells import Cell, Line, clean
 from greenroom_tui.screens.base import RoomsideScreen
@@ -120,7 +120,7 @@ class RoomScreen(RoomsideScreen):
         if not self._seen or not self.is_attached or self._call is None:
             return
         self._seen = False
-        words, tone = left_words(call or self._call, state.log)
+        words, tone = self.dashboard.calls.over_words(call or self._call, state)
         self._back()
         focused = state.focus.focused
         if focused is not None and focused in state.calls and focused != self.cid:
