@@ -191,7 +191,7 @@ async def test_a_call_waits_for_somebody_who_is_not_connected_and_else_tells_the
     async with client(place, "dora") as dora:
         (heard,) = await rings_for(dora)
         assert heard.id == ring.id
-        assert (await sees(people.ann, ring, phase=RingPhase.RINGING)).rung[0].reached
+        await people.ann.outgoing_calls.until(lambda calls: calls[0].rung[0].reached, SECONDS)
         await dora.reject(heard)
     gone = await people.ann.ring(place.user("dora"))
     await people.ann.cancel_ring(gone)

@@ -28,6 +28,7 @@ from greenroom.state.path import MediaPath, Way
 CONNECT_SECONDS = 10.0
 COME_BACK_SECONDS = 15.0
 """How long sound goes on straight to somebody who is not back yet in the room of a server that began anew."""
+CANCEL_SECONDS = 0.5
 _FINAL = {Reason.NOT_JOINED, Reason.NOT_FOUND, Reason.ENDED, Reason.BLOCKED}
 
 log = logging.getLogger(__name__)
@@ -140,9 +141,9 @@ class CallMedia:
         if self._waits_for_them is not None:
             self._waits_for_them.cancel()
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        while task is not None and not task.done():
+            task.cancel()  # again if need be: what is awaited below us may forget one that comes at a bad moment
+            await asyncio.wait((task,), timeout=CANCEL_SECONDS)
         self._playout.remove(self._cid)
         await self._drop()
 
