@@ -9,6 +9,7 @@ from greenroom.rtp.sequence import timestamp_distance, unwrap_sequence
 
 CLOCK_RATE = 48000
 _BLOCKS_KEPT = 3
+_ENOUGH_PACKETS = 10
 
 
 class Reception:
@@ -24,7 +25,6 @@ class Reception:
         "_report_at",
         "_transit",
         "last_arrival",
-        "last_block",
         "losses",
         "report",
         "ssrc",
@@ -34,8 +34,6 @@ class Reception:
         self.ssrc: int | None = None
         self.last_arrival = float("-inf")
         self.report: SenderReport | None = None
-        self.last_block: tuple[ReportBlock, float] | None = None
-        """The newest report block, and when it was made."""
         self.losses: deque[float] = deque(maxlen=_BLOCKS_KEPT)
         """The lost fractions of the newest blocks, 0..1."""
         self._begin(None, 0)
@@ -61,6 +59,11 @@ class Reception:
             self._jitter += (abs(timestamp_distance(self._transit, transit)) - self._jitter) / 16
         self._transit = transit
 
+    @property
+    def jitter(self) -> float:
+        """How unevenly packets come, in units of the media clock."""
+        return self._jitter
+
     def sender_report(self, report: SenderReport, now: float) -> None:
         """Remember the publisher's latest report."""
         if report.ssrc == self.ssrc:
@@ -73,6 +76,19 @@ class Reception:
             return None
         return self.report.rtp_timestamp + round((now - self._report_at) * CLOCK_RATE) & 0xFFFFFFFF
 
+    @property
+    def lost(self) -> float:
+        """The fraction lost in the newest blocks, 0..1."""
+        return sum(self.losses) / len(self.losses) if self.losses else 0.0
+
+    @property
+    def worst_lost(self) -> float:
+        """The most that was lost in one of the newest blocks, or since then."""
+        interval = self._highest - self._first + 1 - self._expected_before
+        lost = interval - (self._received - self._received_before)
+        since = min(1.0, max(0.0, lost / interval)) if interval >= _ENOUGH_PACKETS else 0.0
+        return max([since, *self.losses])
+
     def block(self, now: float) -> ReportBlock | None:
         """Return the report block for the time since the last call, None when nothing ever came."""
         if self.ssrc is None:
@@ -84,7 +100,8 @@ class Reception:
         fraction = min(1.0, max(0.0, lost / interval)) if interval > 0 else 0.0
         last = 0 if self.report is None else middle_bits(self.report.ntp_time)
         delay = 0 if self.report is None else min(0xFFFFFFFF, int((now - self._report_at) * 65536))
-        block = ReportBlock(
+        self.losses.append(fraction)
+        return ReportBlock(
             self.ssrc,
             fraction,
             expected - self._received,
@@ -93,6 +110,3 @@ class Reception:
             last,
             delay,
         )
-        self.last_block = block, now
-        self.losses.append(fraction)
-        return block

@@ -144,13 +144,10 @@ def _received_of(peer: Peer | None, now: float) -> _Received | None:
     if peer is None or peer.line is None:
         return None
     reception = peer.line.reception
-    if reception.last_block is None or now - reception.last_block[1] > LOSS_SECONDS:
+    if reception.ssrc is None or now - reception.last_arrival > FORGET_SECONDS:
         return None
-    losses = reception.losses
     # A listener's report is the worst of some seconds; compared with an average, the difference would be chance.
-    return _Received(
-        sum(losses) / len(losses), max(losses), reception.last_block[0].jitter / CLOCK_PER_MILLISECOND
-    )
+    return _Received(reception.lost, reception.worst_lost, reception.jitter / CLOCK_PER_MILLISECOND)
 
 
 def _speaker_in(room: Room, listener: Peer, slot: int, talking: Mapping[int, Peer]) -> Peer | None:
