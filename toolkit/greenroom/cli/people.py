@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from greenroom.cli import access
 from greenroom.cli.config import Config, Origin, Resolved, resolve
 from greenroom.cli.output import Exit, say, say_error, say_json, table
-from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
+from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session, volumes_file
 from greenroom.errors import GreenroomError, Malformed
 from greenroom.policies.audio_config import AudioConfiguration, profile_named
 from greenroom.protocol.ids import ADMIN, Cid, UserId, parse_cid
@@ -180,7 +180,9 @@ async def _join(
         for made in (source, sink):
             if made is not None:
                 stack.callback(made.close)
-        client = access.client(config, source=source, sink=sink, devices=session)
+        client = access.client(
+            config, source=source, sink=sink, devices=session, volumes=volumes_file(resolved)
+        )
         try:
             if session is not None:
                 named = resolved.origins["input"] is Origin.OPTION
