@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import logging
 import re
 from collections.abc import Callable, Mapping, Sequence
 
@@ -38,6 +38,7 @@ from greenroom.rtp.red import RedBlock, unpack_red
 from greenroom.state.audio import EffectiveAudio, LiveAudio
 from greenroom.state.statistics import Coding
 
+log = logging.getLogger(__name__)
 _OPUS_FORMAT = "minptime=10;useinbandfec=1;usedtx=1"
 _RELEASE_DB_PER_FRAME = 1.0
 _CLOSE_SECONDS = 3.0
@@ -76,6 +77,7 @@ class MediaConnection:
         self._connected = False
         self._dead: str | None = None
         self._closed = False
+        self._closing: asyncio.Task[None] | None = None
         self._levels: dict[int, float] = {}
 
     async def offer(self, video_lines: int = 0) -> str:
@@ -144,9 +146,15 @@ class MediaConnection:
         """End media; twice is quiet, and `on_dead` is not told."""
         self._closed = True
         self._changed.set()
-        if self._peer is not None:
-            with contextlib.suppress(TimeoutError):  # aiortc waits for its tasks, whatever became of them
-                await asyncio.wait_for(self._peer.close(), _CLOSE_SECONDS)
+        if self._peer is None:
+            return
+        if self._closing is None:  # a task of its own: aiortc never ends what was cancelled half-way
+            self._closing = asyncio.get_running_loop().create_task(self._peer.close())
+        await asyncio.wait({self._closing}, timeout=_CLOSE_SECONDS)
+        if not self._closing.done():
+            self._closing.cancel()  # aiortc waits for its tasks, whatever became of them
+        elif not self._closing.cancelled() and self._closing.exception() is not None:
+            log.info("a media connection did not end cleanly (%s)", type(self._closing.exception()).__name__)
 
     @property
     def connected(self) -> bool:
