@@ -5,7 +5,7 @@ import { Calls } from "./calls.mjs";
 import { Connection, Refused, sentence } from "./connection.mjs";
 import { bindControls, rememberName } from "./controls.mjs";
 import { $ } from "./dom.mjs";
-import { addressOf, called, callee, firstMessage, keepResume, keepVisit, moveLink, roams, spent, takeLink, visitBefore } from "./link.mjs";
+import { addressOf, called, callee, firstMessage, holdsLink, keepResume, keepVisit, moveLink, roams, spent, takeLink, visitBefore } from "./link.mjs";
 import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { Route } from "./peer.mjs";
@@ -222,6 +222,7 @@ function endConnection() {
   endRoom();
   const ended = connection;
   connection = null;
+  set({ ...state, rings: { ...state.rings, going: [] } }); // nothing rings here any more
   ended?.close();
 }
 
@@ -229,7 +230,7 @@ function followConnection(phase, { seconds = 0, words = null }) {
   if (phase === "closed") {
     if (connection === null) return;
     connection = null;
-    set({ ...state, connection: "offline" });
+    set({ ...state, connection: "offline", rings: { ...state.rings, going: [] } });
     if (state.phase === "left") set({ ...state, left: words ?? state.left, mayReturn: state.cid !== null });
     else turnedAway(words);
   } else set({ ...state, connection: phase, retryAt: phase === "reconnecting" ? now() + seconds * 1000 : null });
@@ -346,6 +347,16 @@ function goodbye() {
   connection.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request: { do: "leave" } });
 }
 
+/** Another link was opened in this tab: whatever this page was in is over. */
+function follow(event) {
+  if (!holdsLink(event.newURL)) return;
+  const request = { calling: { do: "cancel_ring" }, joined: { do: "leave" } }[state.phase];
+  if (request) connection?.tell({ type: "do", op: `bye-${Date.now()}`, cid: link.cid, request });
+  endConnection();
+  takeLink(); // out of the address bar, into what the page that comes up knows
+  location.reload();
+}
+
 // ---- the clock
 
 function drawMeters() {
@@ -419,6 +430,7 @@ bindControls({
   goodbye,
 });
 bindChatScrolling();
+addEventListener("hashchange", follow);
 addEventListener("pointerdown", () => bell.wake());
 addEventListener("keydown", () => bell.wake());
 setInterval(drawMeters, LEVELS_EVERY_MS);

@@ -13,8 +13,7 @@ const [TO, NAME] = [4, 7]; // places in what a signed link states: greenroom/ser
  * personal link that leads to no room, where one can be called.
  */
 export function takeLink() {
-  const fragment = new URLSearchParams(location.hash.slice(1));
-  const [token, secret] = [fragment.get("token"), fragment.get("u")];
+  const { token, secret } = fragmentOf(location.href);
   if (location.hash) history.replaceState(history.state, "", location.pathname + location.search);
   const calls = location.pathname === CALL_PATH;
   const cid = cidIn(location.pathname);
@@ -25,6 +24,14 @@ export function takeLink() {
   link.waits = link.place === HOME && link.kept !== null;
   if (calls || (loadedAgain() && link.kept?.visit)) link.cid = link.kept?.cid ?? cid;
   return link;
+}
+
+/** Whether `address` brings a token or a secret: following it comes in anew. */
+export const holdsLink = (address) => Object.values(fragmentOf(address)).some(Boolean);
+
+function fragmentOf(address) {
+  const fragment = new URLSearchParams(new URL(address).hash.slice(1));
+  return { token: fragment.get("token"), secret: fragment.get("u") };
 }
 
 /** Who is to be called by this link and was not yet, once its secret was handed over; else null. */

@@ -51,8 +51,11 @@ function drawPhase(state) {
   setText($("gone-words"), state.left ?? "");
   const reachable = state.roams && state.connection !== "offline";
   setHidden($("call-form"), !reachable);
-  setHidden($("gone-hint"), !reachable || state.cid === null);
-  setHidden($("again"), !state.mayReturn && state.home === null);
+  const over = !state.mayReturn && state.home === null;
+  const hint = reachable ? "Calls for you still ring here." : over ? "You can close this page." : "";
+  setText($("gone-hint"), hint);
+  setHidden($("gone-hint"), hint === "" || (reachable && state.cid === null));
+  setHidden($("again"), over);
   setText($("again"), state.home === null ? "Join again" : `Back to ${state.home.title}`);
   setText($("door-problem"), state.doorProblem ?? "");
   $("listen").disabled = state.phase === "joining";

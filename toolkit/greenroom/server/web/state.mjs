@@ -71,7 +71,8 @@ export const moved = (state, cid, phase) => ({
 });
 
 /** Whether a call should be heard ringing. */
-export const ringsAloud = (state) => incoming(state.rings, state.me).some(({ id }) => !state.silenced.includes(id));
+export const ringsAloud = (state) =>
+  state.connection === "online" && incoming(state.rings, state.me).some(({ id }) => !state.silenced.includes(id));
 
 /** `state` with what rings now ringing without a sound, or with it again. */
 export const silence = (state, on) => ({ ...state, silenced: on ? incoming(state.rings, state.me).map(({ id }) => id) : [] });
