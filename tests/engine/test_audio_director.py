@@ -408,7 +408,7 @@ async def test_a_long_suspension_adds_no_delay_and_loses_no_time() -> None:
         await rooms(rig, "suspend_existing", A)
         call = await rig.join("you", A)
         await rig.step(0.1)
-        source = rig.people["ann"]._core.source.source
+        source = rig.people["ann"]._core.sound.source.source
         assert isinstance(source, Tone)
         await call.suspend_audio()
         await rig.step(30.0)

@@ -44,7 +44,7 @@ async def test_the_microphone_is_open_in_calls_and_while_somebody_tries_it_and_n
             await again.leave()
             assert lines(session) == 0
             await ann.step()
-            assert ann._core.source.source is mine, "somebody's own source stays"
+            assert ann._core.sound.source.source is mine, "somebody's own source stays"
         assert lines(session) == 0
 
 

@@ -47,7 +47,7 @@ async def test_memory_is_flat_over_minutes_of_talk(times: int, steps: int) -> No
             await call.sound_connected()
         await hosting.grant(place.ben)
         await calls[1].set_microphone(True)
-        playouts = [one._core.playout for one in (ann, ben, cal)]
+        playouts = [one._core.sound.playout for one in (ann, ben, cal)]
 
         async def talk(steps: int) -> None:
             for _ in range(steps):

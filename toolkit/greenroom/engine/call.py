@@ -364,7 +364,7 @@ class Call(SessionMethods):
 
         It must be quick: it is called between the pulling and the mixing of sound.
         """
-        return self._client._core.tap(self._membership, heard)
+        return self._client._core.sound.tap(self._membership.cid, heard)
 
     # ---- waiting for things
 

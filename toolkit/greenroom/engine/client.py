@@ -391,16 +391,16 @@ class Client(ClientSessions, ClientRecords, ClientRings, ClientSound):
 
     def set_source(self, source: AudioSource) -> None:
         """Use another microphone; the one before stays yours to close."""
-        self.engine.call_soon(lambda: self._core.source.replace(source))
+        self.engine.call_soon(lambda: self._core.sound.source.replace(source))
 
     def set_sink(self, sink: AudioSink) -> None:
         """Use another speaker; the one before stays yours to close."""
-        self.engine.call_soon(lambda: self._core.playout.replace_sink(sink))
+        self.engine.call_soon(lambda: self._core.sound.playout.replace_sink(sink))
 
     @on_engine
     async def step(self, frames: int = FRAME) -> Block:
         """Play the next `frames` and return them; for a client made with `paced=False`."""
-        return self._core.playout.step(frames)
+        return self._core.sound.playout.step(frames)
 
     def _call(self, membership: Membership) -> Call:
         """Return the one call that stands for a membership, on whichever thread it is asked for."""

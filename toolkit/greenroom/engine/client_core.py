@@ -18,27 +18,20 @@ from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.connecting import Opening
 from greenroom.engine.folding import log_line, with_log
 from greenroom.engine.membership import AboutRoom, Membership
-from greenroom.engine.output_routing import OutputRouting
-from greenroom.engine.own_microphone import OwnMicrophone
+from greenroom.engine.own_sound import OwnSound
 from greenroom.engine.ringing import Ringing
 from greenroom.engine.session import SessionLife
 from greenroom.engine.sessions import Sessions
-from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.thread import EngineThread
 from greenroom.engine.volumes import Volumes
 from greenroom.errors import GreenroomError, Misuse, Refused
 from greenroom.media.audio_session import AudioSession
-from greenroom.media.blocks import Block
-from greenroom.media.chime import Chime
-from greenroom.media.meter import Meter
-from greenroom.media.playout import Playout
-from greenroom.media.sinks import AudioSink, Null
-from greenroom.media.sources import AudioSource, Silence
-from greenroom.observable import Observable, Subscription
+from greenroom.media.sinks import AudioSink
+from greenroom.media.sources import AudioSource
+from greenroom.observable import Observable
 from greenroom.policies.audio_config import AudioConfiguration
-from greenroom.policies.audio_modes import audio_modes, device_for
 from greenroom.policies.preferences import CallPreferences
-from greenroom.protocol.ids import Cid, UserId
+from greenroom.protocol.ids import Cid
 from greenroom.protocol.permissions import Capability
 from greenroom.protocol.refusals import Reason
 from greenroom.protocol.requests import Join, Leave
@@ -65,11 +58,9 @@ from greenroom.protocol.wire import (
     Welcome,
 )
 from greenroom.state.call import CallPhase, CallState
-from greenroom.state.call_settings import AudioMode
-from greenroom.state.devices import DevicesState, speaker_reason
+from greenroom.state.devices import DevicesState
 from greenroom.state.engine import ClientState, ConnectionPhase, LogLine
 from greenroom.state.focus import Focus, MultiCallPolicy
-from greenroom.state.meters import Meters
 from greenroom.views.calls import focus_words
 from greenroom.views.devices import device_words
 
@@ -106,7 +97,6 @@ class ClientCore:
             ClientState(name=name, server=backend.server, focus=Focus(several=several, policy=policy))
         )
         self.several = several
-        self.devices = devices
         self.memberships: dict[Cid, Membership] = {}
         self.director = AudioDirector(self.memberships, self._focus_changed, several=several, policy=policy)
         self.sessions = Sessions(preferences or CallPreferences(), self._here, self._complain)
@@ -119,27 +109,13 @@ class ClientCore:
         self._backend = backend
         self._thread = thread
         self._audio_configuration = audio_configuration
-        self._speaker = devices.speaker() if devices is not None and sink is None else None
-        self.source = SharedSource(source or Silence())
-        self.microphone = OwnMicrophone(self.source, devices if source is None else None)
-        self.meters: Observable[Meters] = Observable(Meters())
-        self.volumes = Volumes(backend.server, volumes, self._volumes_changed, self._warn_everywhere)
-        self._loudness = Meter()
-        self.source.on_acting = self._source_changed
-        self.source.on_failed = self._warn_everywhere
-        self.playout = Playout(sink or self._speaker or Null())
-        self.playout.tap_mixed(self._loudness.take)
-        if source is not None or self._speaker is None:  # else the devices tell each other what is played
-            self.playout.tap_mixed(self.source.played)
-        self._routing = OutputRouting(devices if self._speaker is not None else None)
-        self.playout.tap(self._hear)
+        self.sound = OwnSound(self.memberships, self, source=source, sink=sink, devices=devices)
+        self.volumes = Volumes(backend.server, volumes, self._volumes_changed, self.warn_everywhere)
         self._paced = paced
         self._lock: asyncio.Lock | None = None
         self._joining: dict[Cid, asyncio.Future[Membership]] = {}
-        self._taps: dict[Cid, list[Callable[[UserId, Block], None]]] = {}
         self._tasks: list[asyncio.Task[None]] = []
         self._asking_rooms: asyncio.Task[None] | None = None
-        self._watching_devices: Subscription | None = None
         self._rooms_asked = False
 
     def session_open(self) -> Session:
@@ -174,10 +150,10 @@ class ClientCore:
             await self.volumes.load()
             self.session = session
             self._welcomed(welcome)
-            self._watch_devices()
+            self.sound.watch_devices(self._thread.call_soon)
             self._tasks.append(asyncio.create_task(_kept_going(self._sample)))
             if self._paced:
-                self._tasks.append(asyncio.create_task(_kept_going(self.playout.run)))
+                self._tasks.append(asyncio.create_task(_kept_going(self.sound.playout.run)))
 
     async def join(
         self,
@@ -224,8 +200,8 @@ class ClientCore:
             cid,
             self.state.value.user,
             session,
-            opening.source or self.source,
-            self.playout,
+            opening.source or self.sound.source,
+            self.sound.playout,
             self,
             CallAudio(audio, preferred),
             opening.life,
@@ -275,7 +251,7 @@ class ClientCore:
         membership = self.memberships.get(cid)
         if membership is not None and membership.state.value.phase is CallPhase.LEFT:
             del self.memberships[cid]
-            self._taps.pop(cid, None)
+            self.sound.forget(cid)
             calls = {kept: state for kept, state in self.state.value.calls.items() if kept != cid}
             self._change(calls=calls)
 
@@ -298,7 +274,7 @@ class ClientCore:
         session, self.session = self.session, None
         if session is not None:
             await session.close()
-        self._give_devices_back()
+        self.sound.close()
         await self.volumes.close()
         self._change(connection=ConnectionPhase.OFFLINE)
         self.sessions.listeners.clear()
@@ -396,66 +372,24 @@ class ClientCore:
             statistics = samples % _STATISTICS_EVERY_SAMPLES == 0
             for membership in tuple(self.memberships.values()):
                 membership.sample(time.time(), statistics)
-            self._measure()
+            self.sound.measure()
             deadline = max(deadline + _LEVELS_EVERY_SECONDS, loop.time())
             await asyncio.sleep(deadline - loop.time())
-
-    def _measure(self) -> None:
-        """Take the levels of microphone and loudspeaker, ten times a second."""
-        self.microphone.read()
-        level, peak = self.source.meter.read()
-        played, _ = self._loudness.read()
-        self.meters.set(
-            Meters(round(level, 1), round(peak, 1), round(played, 1), trying=self.microphone.trying)
-        )
-
-    def chime(self) -> None:
-        """Play a short tone on the loudspeaker, beside whatever is heard."""
-        if CHIME in self.playout.calls:
-            return
-        self.playout.add(CHIME, Chime())
-        asyncio.get_running_loop().call_later(_CHIME_SECONDS, self.playout.remove, CHIME)
 
     def _volumes_changed(self) -> None:
         for membership in tuple(self.memberships.values()):
             if membership.state.value.phase is not CallPhase.LEFT:
                 membership.volumes_changed()
 
-    def _warn_everywhere(self, words: str) -> None:
+    def warn_everywhere(self, words: str) -> None:
+        """Log `words` and show them in every call."""
         self.log((log_line(words, time.time()),))
         for membership in tuple(self.memberships.values()):
             if membership.state.value.phase is not CallPhase.LEFT:
                 membership.notice(words, "warning")
 
-    def _hear(self, call_id: str, number: int, block: Block) -> None:
-        cid = Cid(call_id)
-        membership = self.memberships.get(cid)
-        if membership is None:
-            return
-        user = membership.user_of(number)
-        if user is None:
-            return  # the room has not told us yet who that is
-        membership.ears.hear(user, block)
-        for heard in tuple(self._taps.get(cid, ())):
-            try:
-                heard(user, block)
-            except Exception:  # somebody else's function must not end everybody's sound
-                log.exception("a tap raised and is not called again")
-                self._taps[cid].remove(heard)
-
-    def tap(self, membership: Membership, heard: Callable[[UserId, Block], None]) -> Callable[[], None]:
-        """Call `heard` for everybody's blocks in this room; return how to stop that."""
-        taps = self._taps.setdefault(membership.cid, [])
-        taps.append(heard)
-        return lambda: taps.remove(heard) if heard in taps else None
-
-    def _watch_devices(self) -> None:
-        if self.devices is not None and self._watching_devices is None:
-            self._watching_devices = self.devices.state.subscribe(
-                lambda devices: self._thread.call_soon(lambda: self._devices_changed(devices))
-            )
-
-    def _devices_changed(self, devices: DevicesState) -> None:
+    def devices_changed(self, devices: DevicesState) -> None:
+        """Take that devices came, went or were chosen."""
         before = self.state.value.devices
         self._change(devices=devices)
         here = [cid for cid in tuple(self.memberships) if self._here(cid)]
@@ -469,36 +403,20 @@ class ClientCore:
 
     def microphone_missing(self) -> str:
         """Return why there is no microphone, or "" where there is one."""
-        devices = self.state.value.devices
-        return self.microphone.missing(devices)
+        return self.sound.microphone_missing(self.state.value.devices)
 
     def speaker_missing(self) -> str:
         """Return why there is no loudspeaker, or "" where there is one."""
-        devices = self.state.value.devices
-        if devices is None or self._speaker is None or self.playout.sink is not self._speaker:
-            return ""
-        return speaker_reason(devices.speaker)
+        return self.sound.speaker_missing(self.state.value.devices)
 
-    def _give_devices_back(self) -> None:
-        if self._watching_devices is not None:
-            self._watching_devices.close()
-        self.microphone.close()
-        if self._speaker is not None:
-            self._speaker.close()
-
-    def _source_changed(self) -> None:
+    def sound_changed(self) -> None:
+        """Take that our microphone is treated in another way."""
         for membership in tuple(self.memberships.values()):
             membership.sound_changed()
 
     def _follow_routes(self) -> None:
-        """Listen where the calls wish, as far as that is possible, and tell each what became of it."""
-        wishes = {cid: one.state.value for cid, one in self.memberships.items() if self._here(cid)}
-        reasons = self._routing.follow({cid: state.audio for cid, state in wishes.items() if state.audio})
-        for cid, reason in reasons.items():
-            self.memberships[cid].routed(reason)
-
-    def _replace_source(self, source: AudioSource) -> None:
-        self.source.replace(source)
+        wishes = {cid: one.state.value.audio for cid, one in self.memberships.items() if self._here(cid)}
+        self.sound.follow_routes({cid: audio for cid, audio in wishes.items() if audio is not None})
 
     def _change(self, **fields: Any) -> None:
         self.state.set(replace(self.state.value, **fields))
@@ -531,7 +449,7 @@ class ClientCore:
             return
         before = self.state.value.calls.get(cid)
         self._change(calls={**self.state.value.calls, cid: state})
-        self.microphone.in_call(any(self._here(known) for known in self.memberships))
+        self.sound.microphone.in_call(any(self._here(known) for known in self.memberships))
         self.sessions.call_changed(before, state)
         self.director.phase_changed(cid, state.phase)
         if before is None or (before.audio, before.phase) != (state.audio, state.phase):
@@ -542,19 +460,6 @@ class ClientCore:
         membership = self.memberships.get(cid)
         if membership is not None:
             membership.spawn(self.leave(membership, words))
-
-    def audio_modes(self) -> tuple[AudioMode, ...]:
-        """Return where one can listen now."""
-        return audio_modes(self.state.value.devices)
-
-    async def set_audio_mode(self, mode: AudioMode) -> None:
-        """Listen in another way. Raises `Refused` without such a device, `Misuse` without any."""
-        if self.devices is None:
-            raise Misuse("this client was made without devices, so where it is heard is not ours to choose")
-        device = device_for(self.devices.state.value, mode)
-        if device is None:
-            raise Refused(f"there is no {mode} to listen with now", reason=Reason.NOT_AVAILABLE.value)
-        self.devices.choose(output=device.name)
 
     def _here(self, cid: Cid) -> bool:
         membership = self.memberships.get(cid)

@@ -22,30 +22,30 @@ class ClientSound:
     @property
     def meters(self) -> Observable[Meters]:
         """The levels of microphone and loudspeaker, ten times a second while connected."""
-        return self._core.meters
+        return self._core.sound.meters
 
     def choose_devices(self, *, input: str | None = None, output: str | None = None) -> None:
         """Use another microphone or loudspeaker: an index, a name or a part of one, "" for the system's default.
 
         What becomes of it is told in `state.devices`. Raises `Misuse` for a client made without `devices`.
         """
-        if self._core.devices is None:
+        if self._core.sound.devices is None:
             raise Misuse(
                 "this client was made without devices; give it some: Client(…, devices=AudioSession())"
             )
-        self._core.devices.choose(input=input, output=output)
+        self._core.sound.devices.choose(input=input, output=output)
 
     @on_engine
     async def try_microphone(self, on: bool = True) -> None:
         """Listen to the microphone for its level in `meters`; without a call it is open only while somebody tries it."""
         await self._core.connect(None)
-        self._core.microphone.try_it(on)
+        self._core.sound.microphone.try_it(on)
 
     @on_engine
     async def play_chime(self) -> None:
         """Play a soft tone of 0.6 s on the loudspeaker, beside whatever is heard."""
         await self._core.connect(None)
-        self._core.chime()
+        self._core.sound.chime()
 
 
 class BlockingSound(Blocking):

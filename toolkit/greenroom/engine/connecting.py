@@ -146,7 +146,7 @@ async def _apply(
         await _tried(membership, lambda: session.do(cid, SetRecording(True)))
     mode = settings.output
     if mode is not None:
-        await _tried(membership, lambda: core.set_audio_mode(mode))
+        await _tried(membership, lambda: core.sound.set_audio_mode(mode))
 
 
 async def _choose_devices(core: ClientCore, options: ConnectOptions) -> None:
@@ -157,9 +157,9 @@ async def _choose_devices(core: ClientCore, options: ConnectOptions) -> None:
     }
     if not wishes:
         return
-    if core.devices is None:
+    if core.sound.devices is None:
         raise Misuse("this client was made without devices, so the call uses the sound it was given")
-    core.devices.choose(**wishes)
+    core.sound.devices.choose(**wishes)
 
 
 async def _tried(membership: Membership, work: Callable[[], Awaitable[None]]) -> None:

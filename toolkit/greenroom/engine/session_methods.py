@@ -71,7 +71,7 @@ class SessionMethods:
     @property
     def audio_modes(self) -> tuple[AudioMode, ...]:
         """Where one can listen now, as far as the names of the devices tell; empty without devices."""
-        return self._client._core.audio_modes()
+        return self._client._core.sound.audio_modes(self._client.state.value.devices)
 
     @on_engine
     async def set_preferences(self, preferences: CallPreferences) -> None:
@@ -131,7 +131,7 @@ class SessionMethods:
         except ValueError:
             known = ", ".join(AudioMode)
             raise Misuse(f"there is no audio mode '{str(mode)[:40]}'; there are {known}") from None
-        await self._client._core.set_audio_mode(wanted)
+        await self._client._core.sound.set_audio_mode(wanted)
 
     @on_engine
     async def set_audio_bitrate(self, kbps: int) -> None:

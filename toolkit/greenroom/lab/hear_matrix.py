@@ -234,7 +234,7 @@ class Rig:
         for _ in range(blocks):
             self.world.step()
             for client in self.people.values():
-                client._core.playout.step(FRAME)
+                client._core.sound.playout.step(FRAME)
             await asyncio.sleep(0)  # what was asked of rooms meanwhile is answered between two blocks
 
 
