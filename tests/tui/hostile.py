@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from msgspec.structs import replace
 
-from greenroom.protocol.ids import MessageId, UserId
+from greenroom.protocol.ids import Cid, MessageId, UserId
 from greenroom.protocol.requests import Join
+from greenroom.protocol.ring_steps import Callee, begin
+from greenroom.protocol.ringing import MissedCall, RingId
 from greenroom.protocol.room import Hand, Message, Participant
 from greenroom.state.call import Notice
 from greenroom.state.engine import LogLine
+from greenroom.state.rings import RingsState
 from tests.tui.world import CID, HANA, World, actor, standup, talking
 
 NAMES = (
@@ -31,6 +34,7 @@ NAMES = (
     "",
     "$(reboot) `id` %s {0} \\x1b",
 )
+MISSED = MissedCall(RingId("missed"), Cid("default:missed"), UserId("evil"), "".join(NAMES), 1e300)
 FORBIDDEN = "\x07\x9b\u202e\u2066\u200b\ufeff\ud800\ue000\U000f0000\U000e0041\u2028\u2029"
 
 
@@ -61,5 +65,27 @@ def hostile() -> World:
         notices=(Notice(7, 4e9, NAMES[3]),),
     )
     log = tuple(LogLine(float("nan"), name, CID) for name in NAMES)
-    world.state.value = replace(world.state.value, log=log, name=NAMES[3], server=NAMES[4])
+    world.state.value = replace(
+        world.state.value, log=log, name=NAMES[3], server=NAMES[4], rings=RingsState(missed=(MISSED,))
+    )
     return world
+
+
+def rung_by_hostile(world: World, now: float) -> None:
+    """Let somebody call whose name and title were written to do harm, and a story tell something like it."""
+    name = "".join(NAMES)
+    callee = Callee(world.me.user, NAMES[3], True)
+    ring = begin(
+        RingId("evil"),
+        Cid("default:evil"),
+        UserId("evil"),
+        name,
+        [callee],
+        now,
+        incoming_seconds=30.0,
+        waiting_seconds=45.0,
+        title=name,
+    )
+    state = world.state.value
+    rings = replace(state.rings, rings={ring.cid: ring})
+    world.state.value = replace(state, rings=rings, log=(*state.log, LogLine(now, name, note=True)))

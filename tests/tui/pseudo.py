@@ -40,7 +40,13 @@ class Terminal:
             stderr=self._slave,
             start_new_session=True,
             preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-            env={**os.environ, "TERM": "xterm-256color", "COLORTERM": "truecolor", "COLUMNS": "33"},
+            env={
+                **{name: value for name, value in os.environ.items() if name not in ("TMUX", "STY")},
+                "TERM": "xterm-256color",
+                "COLORTERM": "truecolor",
+                "COLUMNS": "33",
+                "TERM_PROGRAM": "WezTerm",  # one that shows notifications
+            },
         )
         return self
 

@@ -79,6 +79,34 @@ def demo(tmp_path: Path) -> Iterator[Tmux]:
         running.close()
 
 
+SCENE = """
+title = "An evening with two calls"
+steps = [
+  { at = 0.0, who = "you", do = "join", room = "audio_room:lecture", note = "A lecture." },
+  { at = 1.0, who = "cleo", do = "ring", to = "you" },
+  { at = 60.0, note = "over" },
+]
+[people]
+you = {}
+ann = { in = "audio_room:lecture", speaks = true }
+cleo = {}
+[rooms."audio_room:lecture"]
+title = "The lecture"
+roles = { you = "speaker" }
+"""
+
+
+@pytest.fixture
+def two_calls(tmp_path: Path) -> Iterator[Tmux]:
+    (tmp_path / "evening.toml").write_text(SCENE)
+    command = [sys.executable, "-m", "greenroom", "demo", "--scene", str(tmp_path / "evening.toml")]
+    running = Tmux(tmp_path, ["env", f"XDG_CONFIG_HOME={tmp_path}", *command])
+    try:
+        yield running
+    finally:
+        running.close()
+
+
 def row_of(text: str, words: str) -> str:
     return next((line for line in text.splitlines() if words in line), "")
 
@@ -122,3 +150,18 @@ def test_a_person_hosts_the_demo_with_the_keys_alone(demo: Tmux) -> None:
     assert demo.status() == 0
     _, alive = psutil.wait_procs(children, timeout=10)
     assert [process for process in alive if process.pid != os.getpid()] == []
+
+
+def test_a_second_call_rings_is_accepted_takes_the_focus_and_gives_it_back(two_calls: Tmux) -> None:
+    two_calls.sees("The lecture", "Ann", "❯ A lecture.", "Cleo calls you", "F2 Accept")
+    two_calls.press("c", "F2")  # also while writing
+    two_calls.sees("call with Cleo", "1 ‖ The lecture", "suspended: call with Cleo took over")
+    two_calls.press("1")
+    two_calls.sees("1 ▶ The lecture", "2 ‖ call with Cleo", "suspended: The lecture took over")
+    two_calls.press("2")
+    two_calls.until(lambda text: "call with Cleo" in text.splitlines()[0] and "1 ‖ The lecture" in text)
+    two_calls.press("l")
+    two_calls.until(lambda text: "The lecture" in text.splitlines()[0])
+    two_calls.until(lambda text: "you left call with Cleo" in text or "the call ended" in text)
+    two_calls.press("q")
+    assert two_calls.status() == 0

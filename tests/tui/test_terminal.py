@@ -17,6 +17,7 @@ from tests.tui.world import CID
 
 pytestmark = pytest.mark.terminal
 POINTER = re.compile(r"\x1b\]22;[a-z-]*\x07")  # Textual says which pointer the mouse should have
+NOTIFICATION = re.compile(r"\x1b\]9;Greenroom: [^\x00-\x1f\x7f-\x9f]+\x1b\\")
 ALTERNATE_OFF, CURSOR_ON = b"\x1b[?1049l", b"\x1b[?25h"
 
 
@@ -50,6 +51,26 @@ def test_nothing_that_people_typed_acts_on_the_terminal(terminal: Terminal) -> N
     assert "\x1b]0;" not in written
     terminal.press("q")
     assert terminal.ends() == 0
+
+
+def test_a_call_rings_in_the_terminal_and_on_the_desktop_and_its_name_does_nothing(report: Path) -> None:
+    command = [sys.executable, "-m", "tests.tui.program", str(report), "--ringing"]
+    with Terminal(command) as terminal:
+        terminal.sees("calls you", "F2 Accept", "F3 Reject", "1 missed call")
+        terminal.press("0")
+        terminal.sees("still rings")
+        terminal.press("/")
+        terminal.sees("Why?")
+        written = POINTER.sub("", terminal.written.decode())
+        assert len(NOTIFICATION.findall(written)) == 1
+        written, bells = NOTIFICATION.sub("", written), written.count("\x07")
+        assert bells == 1
+        assert not set(written.replace("\x07", "")) & set(FORBIDDEN)
+        assert "\x1b[31mred" not in written
+        assert "\x1b]" not in written
+        terminal.press("\x1b")
+        terminal.press("\x11")
+        assert terminal.ends() == 0
 
 
 def test_the_dashboard_fills_the_terminal_whatever_the_environment_says(terminal: Terminal) -> None:

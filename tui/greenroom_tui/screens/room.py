@@ -138,7 +138,10 @@ class RoomScreen(RoomsideScreen):
         if fresh:
             newest = fresh[-1]
             self._told = newest.id
-            self._notice = (newest.text, newest.tone, newest.at)
+            if (
+                newest.at >= self._notice[2]
+            ):  # what was just said is newer than what a call we come back to had to tell
+                self._notice = (newest.text, newest.tone, newest.at)
 
     def _show_heads(self, state: ClientState, call: CallState, now: float) -> None:
         room = call.room
