@@ -399,6 +399,11 @@ async def test_a_link_says_why_it_calls_nobody_and_what_became_of_its_call(
         await on.left(words)
         assert await on.page.evaluate(FOCUSED) == words
         await expect(on.page.get_by_role("button", name="Join again")).to_be_hidden()
+
+        await on.ann.done(StartRing((ring.by,)), cid=ring.cid)  # back, a while later
+        await on.page.get_by_role("button", name="Accept").click()
+        await on.bo.inside()
+        await expect(on.page.get_by_role("heading", name=f"Call with {on.ann.welcome.name}")).to_be_visible()
         await cy.assert_unharmed()
 
 

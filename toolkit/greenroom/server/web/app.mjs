@@ -5,7 +5,7 @@ import { Calls } from "./calls.mjs";
 import { Connection, Refused, sentence } from "./connection.mjs";
 import { bindControls, rememberName } from "./controls.mjs";
 import { $ } from "./dom.mjs";
-import { addressOf, called, callee, firstMessage, holdsLink, keepResume, keepVisit, moveLink, roams, spent, takeLink, visitBefore } from "./link.mjs";
+import { addressOf, called, callee, firstMessage, holdsLink, keepResume, keepVisit, moveLink, reachOf, spent, takeLink, visitBefore } from "./link.mjs";
 import { bindChatScrolling } from "./screen-chat.mjs";
 import { drawLevels } from "./screen-stage.mjs";
 import { Route } from "./peer.mjs";
@@ -48,7 +48,7 @@ const calls = new Calls(link, {
     return state;
   },
   set,
-  ask: (cid, value) => (connection === null ? Promise.reject(new Refused({ reason: "unavailable", message: "There is no connection to the server." })) : connection.do(cid, value)),
+  ask,
   request,
   unlock,
   lendMicrophone: () => sound.openMicrophone(microphoneGone),
@@ -83,14 +83,14 @@ function unlock() {
 }
 
 function enter(name) {
-  set({ ...startState(link.cid), phase: "joining", name, roams: roams(link), home: state.home, rings: state.rings });
+  set({ ...startState(link.cid), phase: "joining", name, home: state.home, rings: state.rings });
   unlock();
   connect();
 }
 
 /** Be connected without being in a room, so that one can be called. */
 function wait(name) {
-  set(leave({ ...startState(null), name, roams: true }, REACHABLE, false));
+  set(leave({ ...startState(null), name, ...reachOf(link) }, REACHABLE, false));
   unlock();
   connect();
 }
@@ -161,6 +161,7 @@ function onMessage(message) {
 
 function welcomed({ resume_token, resumed }) {
   keepResume(link, resume_token);
+  set({ ...state, ...reachOf(link) });
   visits += 1;
   if (state.phase === "left") keepVisit(link, link.waits ? state.name : null, true);
   else if (state.phase === "calling") calls.begin();
@@ -204,7 +205,7 @@ function turnedAway(words) {
 }
 
 function endWith(words, mayReturn = true) {
-  if (state.roams && connection !== null) endRoom();
+  if (state.reachable && connection !== null) endRoom();
   else endConnection();
   if (words !== null && state.phase !== "left") set(leave(state, words, mayReturn));
 }
@@ -317,6 +318,12 @@ function followWish() {
 }
 
 // ---- asking
+
+/** Ask room `cid`; rejects with `Refused`. */
+async function ask(cid, value) {
+  if (connection === null) throw new Refused({ reason: "unavailable", message: "There is no connection to the server." });
+  return connection.do(cid, value);
+}
 
 /** Ask the room; a refusal becomes a notice. Resolves with whether it was kept. */
 async function request(value, cid = link.cid) {

@@ -1,7 +1,7 @@
 // Calling and being called on the page: one room at a time, so taking a call leaves the room one was in.
 
 import { Refused, sentence } from "./connection.mjs";
-import { calling, keepVisit, placed, redeem, roams } from "./link.mjs";
+import { calling, keepVisit, placed, redeem } from "./link.mjs";
 import { callHere, endWords } from "./ring-rows.mjs";
 import { incoming, lookedAt, ringOf, saidYes } from "./rings.mjs";
 import { titleWords } from "./rows.mjs";
@@ -61,7 +61,7 @@ export class Calls {
   goOn(name) {
     const page = this.#page;
     page.unlock();
-    page.set({ ...startState(this.#link.cid), phase: "calling", name, roams: roams(this.#link), talk: true, to: calling(this.#link) });
+    page.set({ ...startState(this.#link.cid), phase: "calling", name, talk: true, to: calling(this.#link) });
     page.connect();
   }
 

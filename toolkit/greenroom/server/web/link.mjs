@@ -62,9 +62,11 @@ export function called(link) {
   }
 }
 
-/** Whether its owner may be in any room, so that calls of any room ring here. */
-export const roams = (link) =>
-  Boolean(link.kept?.token) && link.kept.guest === null && claims(link.kept.token).cid === undefined;
+/** Who came by this link and may be called: `reachable` where they came by one of their own, `roams` where it is for any room. */
+export function reachOf(link) {
+  const reachable = Boolean(link.kept?.token) && link.kept.guest === null;
+  return { reachable, roams: reachable && claims(link.kept.token).cid === undefined };
+}
 
 /** This page is in (or on its way to) another room now; null: in none. */
 export function moveLink(link, cid) {

@@ -41,11 +41,15 @@ function consequence(state) {
   return state.phase === "joined" ? `Accepting leaves ${titleWords(state)}.` : "";
 }
 
+const button = (className, ariaLabel, onclick, ...children) =>
+  element("button", { type: "button", className, ariaLabel, onclick }, ...children);
+
 function createIncoming({ id, cid, caller }, calls) {
   const words = `call-${id}`;
-  const accept = element("button", { type: "button", className: "primary", onclick: () => calls.accept(cid), ariaLabel: `Accept the call from ${caller}` }, icon("phone"), "Accept");
-  const decline = element("button", { type: "button", className: "decline", onclick: () => calls.decline(cid), ariaLabel: `Decline the call from ${caller}` }, "Decline");
-  const silence = element("button", { type: "button", className: "small silence", ariaLabel: "Silence the ringing", onclick: ({ currentTarget }) => calls.silence(currentTarget.ariaPressed !== "true") }, icon("bell"));
+  const silencing = ({ currentTarget }) => calls.silence(currentTarget.ariaPressed !== "true");
+  const accept = button("primary", `Accept the call from ${caller}`, () => calls.accept(cid), icon("phone"), "Accept");
+  const decline = button("decline", `Decline the call from ${caller}`, () => calls.decline(cid), "Decline");
+  const silence = button("small silence", "Silence the ringing", silencing, icon("bell"));
   accept.setAttribute("aria-keyshortcuts", "Alt+Shift+A");
   decline.setAttribute("aria-keyshortcuts", "Alt+Shift+D");
   const item = element(
@@ -64,9 +68,9 @@ function updateIncoming(item, row, leaving, silenced) {
   setText(item.querySelector("b"), row.words);
   setText(item.querySelector(".words span"), details);
   setHidden(item.querySelector(".words span"), details === "");
-  const button = item.querySelector(".silence");
-  button.ariaPressed = String(silenced);
-  setIcon(button.firstElementChild, silenced ? "bell-off" : "bell");
+  const silence = item.querySelector(".silence");
+  silence.ariaPressed = String(silenced);
+  setIcon(silence.firstElementChild, silenced ? "bell-off" : "bell");
 }
 
 function createOutgoing({ cid }, calls) {
@@ -75,7 +79,7 @@ function createOutgoing({ cid }, calls) {
     {},
     element("div", { className: "sign", ariaHidden: "true" }, icon("phone")),
     element("div", { className: "words" }, element("b"), element("span")),
-    element("button", { type: "button", className: "decline", onclick: () => calls.cancel(cid) }, "Cancel"),
+    button("decline", "", () => calls.cancel(cid), "Cancel"),
   );
 }
 
@@ -86,13 +90,14 @@ function updateOutgoing(item, { words, people }) {
 }
 
 function createMissed({ caller, words, at, call }, calls) {
-  const dismiss = element("button", { type: "button", className: "small", ariaLabel: `Dismiss: ${words}`, onclick: () => calls.dismiss(call) }, icon("close"));
+  const what = element("b", { textContent: sentence(words).slice(0, -1) });
+  const when = element("span", { textContent: CLOCK.format(at * 1000) });
   return element(
     "li",
     {},
     element("div", { className: "sign", ariaHidden: "true" }, icon("phone-down")),
-    element("div", { className: "words" }, element("b", { textContent: sentence(words).slice(0, -1) }), element("span", { textContent: CLOCK.format(at * 1000) })),
-    element("button", { type: "button", className: "back", ariaLabel: `Call ${caller} back`, onclick: () => calls.callBack(call) }, "Call back"),
-    dismiss,
+    element("div", { className: "words" }, what, when),
+    button("back", `Call ${caller} back`, () => calls.callBack(call), "Call back"),
+    button("small", `Dismiss: ${words}`, () => calls.dismiss(call), icon("close")),
   );
 }

@@ -49,16 +49,21 @@ function drawPhase(state) {
     if (gone) setTimeout(() => $("gone-words").focus());
   }
   setText($("gone-words"), state.left ?? "");
-  const reachable = state.roams && state.connection !== "offline";
-  setHidden($("call-form"), !reachable);
-  const over = !state.mayReturn && state.home === null;
-  const hint = reachable ? "Calls for you still ring here." : over ? "You can close this page." : "";
+  setHidden($("call-form"), !state.roams || state.connection === "offline");
+  const hint = goneHint(state);
   setText($("gone-hint"), hint);
-  setHidden($("gone-hint"), hint === "" || (reachable && state.cid === null));
-  setHidden($("again"), over);
+  setHidden($("gone-hint"), hint === "");
+  setHidden($("again"), !state.mayReturn && state.home === null);
   setText($("again"), state.home === null ? "Join again" : `Back to ${state.home.title}`);
   setText($("door-problem"), state.doorProblem ?? "");
   $("listen").disabled = state.phase === "joining";
+}
+
+function goneHint(state) {
+  const reachable = state.reachable && state.connection !== "offline";
+  if (reachable && state.roams) return state.cid === null ? "" : "Calls for you still ring here.";
+  if (reachable && (state.mayReturn || callHere(state))) return "While this page is open, you can be called back here.";
+  return state.mayReturn ? "" : "You can close this page.";
 }
 
 function drawTop(state, sound, now) {

@@ -44,6 +44,7 @@ export const startState = (cid) => ({
   serial: 0,
   left: null,
   mayReturn: true,
+  reachable: false, // whether we stay connected outside of rooms, since somebody may call us
   roams: false, // whether calls of any room ring here, and we may call others
   callee: "", // whom we call, as far as it is known before it rings
   to: null, // whom we are about to call
@@ -64,6 +65,7 @@ export const moved = (state, cid, phase) => ({
   connection: state.connection,
   retryAt: state.retryAt,
   serial: state.serial,
+  reachable: state.reachable,
   roams: state.roams,
   rings: state.rings,
   silenced: state.silenced,
@@ -125,7 +127,7 @@ export const leave = (state, words, mayReturn = true) => ({
   phase: "left",
   left: words,
   mayReturn,
-  connection: state.roams ? state.connection : "offline", // who can be called anywhere stays connected
+  connection: state.reachable ? state.connection : "offline",
   media: "none",
   path: NO_PATH,
   wish: false,
