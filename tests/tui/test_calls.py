@@ -132,7 +132,7 @@ async def test_calls_are_focused_suspended_shared_by_another_policy_and_left(do:
         await do(shown, ".", "Policy: suspend existing")
         await shown.sees("all are heard, the others softer")
         await shown.press("4")
-        await shown.sees("2 · The support desk", "mic away", "♪ softer", "The concert has the microphone")
+        await shown.sees("2 · The support desk", "mic away", "♪ softer", "The concert has the mic")
         assert here.hana.state.value.focus.policy is MultiCallPolicy.DUCK
         await do(shown, ";", "Leave call: The concert")
         await shown.sees("Leave call The concert?")
@@ -255,7 +255,7 @@ async def test_the_list_of_calls_says_who_has_what_and_its_keys_are_about_the_ch
         await here.in_both()
         await shown.press("0")
         await shown.sees(
-            "2 calls", "you hear The support desk", "suspend_existing: a call that becomes active"
+            "2 calls", "you hear The support desk", "suspend existing: a call that becomes active"
         )
         await shown.press("home", "comma")
         await here.focused(CONCERT)

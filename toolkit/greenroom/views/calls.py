@@ -65,7 +65,7 @@ def rule_words(policy: MultiCallPolicy) -> str:
 def policy_choices(focus: Focus) -> tuple[tuple[MultiCallPolicy, str], ...]:
     """Return every policy with what it does, in words; the one in force says so."""
     return tuple(
-        (policy, f"{rule_words(policy)}: {words}{' (now)' if policy is rule(focus) else ''}")
+        (policy, f"{rule_words(policy)}{' (now)' if policy is rule(focus) else ''}: {words}")
         for policy, words in _POLICIES.items()
     )
 
@@ -178,5 +178,5 @@ def _because(client: ClientState, call: CallState) -> str:
         return call.hearing.reason
     holder = None if client.focus.focused is None else client.calls.get(client.focus.focused)
     if not call.share.microphone:
-        return "no call has the microphone" if holder is None else f"{title_of(holder)} has the microphone"
+        return "no call has the microphone" if holder is None else f"{title_of(holder)} has the mic"
     return "" if call.microphone.open else call.microphone.reason

@@ -16,7 +16,7 @@ from textual.suggester import Suggester
 from textual.widgets import Input
 
 from greenroom.errors import GreenroomError
-from greenroom_tui.cells import Cell, clean, fit
+from greenroom_tui.cells import Cell, clean, wrap
 from greenroom_tui.widgets.bar import Bar
 from greenroom_tui.widgets.words import Words, words_row
 
@@ -143,20 +143,18 @@ class Choose(ModalScreen[str | None]):
     def on_mount(self) -> None:
         _title(self.query_one(Vertical), self._question)
         words = self.query_one(Words)
-        words.styles.height = min(12, len(self._choices))
         longest = max((cell_len(choice.words) for choice in self._choices), default=0)
         width = min(self.app.size.width - 2, max(64, longest + CHOICE_FRAME))
         self.query_one(Vertical).styles.width = width
-        words.show(
-            [
-                words_row(
-                    choice.value,
-                    Cell(f" {number} " if number < 10 else "   ", "key"),
-                    Cell(fit(choice.words, width - CHOICE_FRAME)),
-                )
-                for number, choice in enumerate(self._choices, 1)
-            ]
-        )
+        rows = [
+            words_row(
+                choice.value, Cell(f" {number} " if number < 10 and place == 0 else "   ", "key"), Cell(line)
+            )
+            for number, choice in enumerate(self._choices, 1)
+            for place, line in enumerate(wrap(choice.words, width - CHOICE_FRAME) or ("",))
+        ]
+        words.show(rows)
+        words.styles.height = min(12, len(rows))
         words.focus()
         self.query_one("#how", Bar).show(
             (

@@ -12,7 +12,7 @@ from greenroom.protocol.ids import Cid, UserId
 from greenroom.state.call import CallState
 from greenroom.state.engine import ClientState
 from greenroom.views.call_actions import calls_here
-from greenroom.views.calls import CallRow, call_rows, holder_words, policy_words
+from greenroom.views.calls import CallRow, call_rows, holder_words, policy_words, rule_words
 from greenroom.views.rings import incoming_rows, missed_rows, outgoing_rows
 from greenroom.views.stage import stage_rows
 from greenroom.views.words import count, enumerate_names
@@ -94,17 +94,22 @@ class CallsScreen(RoomsideScreen):
         self._state = state
         entries = _entries(state, now)
         self.query_one("#header", Bar).show(
-            (Cell(" Calls ", "accent"), Cell(f" {clean(holder_words(state), 300)}", "strong")),
+            (Cell(" Calls ", "accent"), Cell(f" {count(len(calls_here(state)), 'call')}", "strong")),
             self.connection_line(state, now) or (Cell("Esc goes back ", "dim"),),
         )
-        self.query_one("#notice", Notes).show(self.notice_line(now))
+        self.query_one("#notice", Notes).show(
+            (Cell(" ≡ ", "accent"), Cell(clean(holder_words(state), 600))), self.notice_line(now)
+        )
         listed = self.query_one(CallList)
-        listed.head(count(len(calls_here(state)), "call"))
+        listed.head("Calls")
         listed.show([line for entry in entries for line in (entry, entry._replace(second=True))])
         self.query_one("#policy", Notes).show(
-            (Cell(" ≡ ", "accent"), Cell(f"{state.focus.policy}: {policy_words(state.focus)}", "dim"))
+            (
+                Cell(" . ", "key"),
+                Cell(f"{rule_words(state.focus.policy)}: {policy_words(state.focus)}", "dim"),
+            )
             if state.focus.several
-            else (Cell(" ≡ ", "accent"), Cell(policy_words(state.focus), "dim"))
+            else (Cell("   "), Cell(policy_words(state.focus), "dim"))
         )
         self.query_one(Keys).show(
             (*(KeyRow(one.key, one.label) for one in CALLS), *call_keys(state, self.call_in_question)),
@@ -179,7 +184,9 @@ def _entries(state: ClientState, now: float) -> list[Entry]:
     for number, row in enumerate(call_rows(state), 1):
         names = enumerate_names([one.name for one in stage_rows(state.calls[row.cid]) if one.speaking])
         speaking = f"{names} {'speak' if row.talking > 1 else 'speaks'}" if names else "nobody speaks"
-        detail = f"{count(row.people, 'person', 'people')} · {speaking} · {row.cid}"
+        detail = f"{count(row.people, 'person', 'people')} · {speaking}"
+        if not row.cid.partition(":")[2].startswith("call-") and row.title != row.cid:
+            detail += f" · {row.cid}"
         entries.append(Entry("call", row.cid, row.title, detail, row, number))
     for missed in missed_rows(state, now):
         entries.append(

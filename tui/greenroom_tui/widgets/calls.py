@@ -47,12 +47,18 @@ class StripLine(NamedTuple):
 
 
 def strip_lines(
-    client: ClientState, on_screen: Cid | None, columns: int, most: int, now: float
+    client: ClientState,
+    on_screen: Cid | None,
+    columns: int,
+    most: int,
+    now: float,
+    *,
+    with_keys: bool = True,
 ) -> list[StripLine]:
     """Return a line for each call, at most `most`, and one for missed calls.
 
     There are none for calls when the only one is `on_screen`. The focused call, while it is not on screen, shows who
-    speaks: it is what one has in the background.
+    speaks: it is what one has in the background. `with_keys`: say the keys that do something, as they do here.
     """
     rows = call_rows(client)
     lines: list[StripLine] = []
@@ -61,10 +67,10 @@ def strip_lines(
         for row in shown:
             number = rows.index(row) + 1
             if _is_small(row, rows, on_screen):
-                lines.append(StripLine(row.cid, _small_line(client, row, number, columns, now)))
+                lines.append(StripLine(row.cid, _small_line(client, row, number, columns, now, with_keys)))
             else:
                 lines.append(StripLine(row.cid, row_line(row, number, columns)))
-        if len(rows) > 1 and columns >= WIDE:
+        if len(rows) > 1 and columns >= WIDE and with_keys:
             policy: Line = (
                 Cell(f"{rule_words(client.focus.policy)} ", "dim"),
                 Cell("."),
@@ -76,10 +82,10 @@ def strip_lines(
             lines.append(StripLine(None, (Cell(fit(more, columns), "dim"),)))
     missed = missed_rows(client, now)
     if missed:
-        words = f" ! {missed_count_words(client)}, the newest from {missed[0].caller} {missed[0].ago} ago"
-        told: Line = (Cell(clean(words, max(0, columns - 16)), "warn"),)
+        words = f"{missed_count_words(client)}, the newest from {missed[0].caller} {missed[0].ago} ago"
+        told: Line = (Cell(" ! ", "warn"), Cell(clean(words, max(0, columns - 18)), "warn"))
         keys: Line = (Cell("H", "key"), Cell(" shows them ", "dim"))
-        lines.append(StripLine(None, spread(told, keys, columns)))
+        lines.append(StripLine(None, spread(told, keys if with_keys else (), columns)))
     return lines
 
 
@@ -113,8 +119,9 @@ class CallsStrip(Looks):
             super().__init__()
             self.cid = cid
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_keys: bool = True) -> None:
         super().__init__()
+        self._with_keys = with_keys
         self._shown: tuple[ClientState, Cid | None, float] | None = None
         self._lines: list[StripLine] = []
 
@@ -139,7 +146,7 @@ class CallsStrip(Looks):
             return
         most = 3 if self.app.size.height < LOW else 5
         client, on_screen, now = self._shown
-        lines = strip_lines(client, on_screen, self.app.size.width, most, now)
+        lines = strip_lines(client, on_screen, self.app.size.width, most, now, with_keys=self._with_keys)
         if lines == self._lines:
             return
         self._lines = lines
@@ -184,7 +191,7 @@ class Foot(Vertical):
     def compose(self) -> ComposeResult:
         yield Caption()
         if self._strip:
-            yield CallsStrip()
+            yield CallsStrip(with_keys=not self.screen.is_modal)
 
     def follow(self, client: ClientState, now: float) -> None:
         """Show `client` as it is now, wall-clock."""
@@ -231,12 +238,14 @@ def row_line(row: CallRow, number: int, columns: int) -> Line:
     return (*head, *held, Cell(clean(row.because, left), "dim"))
 
 
-def _small_line(client: ClientState, row: CallRow, number: int, columns: int, now: float) -> Line:
+def _small_line(
+    client: ClientState, row: CallRow, number: int, columns: int, now: float, with_keys: bool
+) -> Line:
     """Return the call one is in while looking at something else: who speaks there, and the key that goes back."""
     key = str(number) if number <= len(NUMBERS) else "0"
     line = row_line(msgspec.structs.replace(row, because=""), number, columns)
     call = next(call for call in calls_here(client) if call.cid == row.cid)
-    back: Line = (Cell(key, "key"), Cell(" back ", "dim"))
+    back: Line = (Cell(key, "key"), Cell(" back ", "dim")) if with_keys else ()
     left = columns - width_of(line) - width_of(back) - 1
     speakers = [one for one in stage_rows(call) if one.speaking]
     rest = speakers_line(speakers, left) or (
