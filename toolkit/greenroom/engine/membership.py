@@ -16,17 +16,15 @@ from greenroom.engine.call_audio import CallAudio
 from greenroom.engine.call_media import CallMedia
 from greenroom.engine.ears import Ears
 from greenroom.engine.folding import (
-    TYPING_SECONDS,
-    numbers_heard,
     people_by_number,
     wish_after,
     with_events,
-    with_levels,
     with_notice,
     with_reaction,
     without_old_reactions,
 )
 from greenroom.engine.lines import Lines
+from greenroom.engine.moments import Moments
 from greenroom.engine.session import SessionLife
 from greenroom.engine.shared_source import SharedSource
 from greenroom.engine.statistics import Sampler
@@ -37,8 +35,6 @@ from greenroom.media.dsp import gain_of
 from greenroom.media.playout import Playout
 from greenroom.observable import Observable
 from greenroom.policies.multicall import fade_seconds
-from greenroom.policies.peer_to_peer import who_speaks
-from greenroom.policies.speaking import MutedSpeech, next_muted_speech
 from greenroom.protocol.call_types import AudioSettings
 from greenroom.protocol.deciding import missing
 from greenroom.protocol.events import Event, MicrophoneChanged, ParticipantLeft, RoomEnded
@@ -53,7 +49,6 @@ from greenroom.protocol.wire import (
     Happened,
     LossReport,
     MediaLost,
-    PersonLevel,
     PersonQuality,
     Pulse,
     Removed,
@@ -122,11 +117,9 @@ class Membership:
         self._owner = owner
         self._brings_sound = brings_sound
         self._media = CallMedia(cid, session, source, playout, self._media_changed, self._path_changed)
-        self._pulse: Mapping[int, PersonLevel] = {}
-        self._dominant: int | None = None
+        self._moments = Moments()
         self._people: Mapping[int, UserId] = {}
         self._changed_numbers: set[int] = set()
-        self._typing: dict[UserId, tuple[str, float]] = {}
         self._sampler = Sampler()
         self._lines = Lines(me)
         self._microphone_lock = asyncio.Lock()
@@ -137,7 +130,6 @@ class Membership:
             # what is told closes our line: first the end of what we say goes out
             lambda suspended: fade_out_seconds if suspended and self.state.value.microphone.wish else 0.0,
         )
-        self._muted_speech = MutedSpeech()
         self._missing_after: tuple[int, int] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -149,9 +141,8 @@ class Membership:
         match message:
             case Snapshot() | Happened():
                 self._fold(message, now)
-            case Pulse(_, levels, dominant):
-                self._pulse = {level.number: level for level in levels}
-                self._dominant = dominant
+            case Pulse():
+                self._moments.pulsed(message)
             case PersonQuality():
                 self._lines.told(message)
                 self._set(self._with_lines(self.state.value))
@@ -159,7 +150,7 @@ class Membership:
                 self.audio.lost(p90_fraction)
                 self._apply_audio()
             case Emitted(_, user, name, Typing()):
-                self._typing[user] = (name, now)
+                self._moments.typed(user, name, now)
             case Emitted(_, user, name, CustomSignal() as signal):
                 self._hear_custom(user, name, signal)
             case Emitted():
@@ -363,44 +354,11 @@ class Membership:
         state = without_old_reactions(self.state.value, now, self.life.preferences.reaction_seconds)
         if state.phase is CallPhase.LEFT:
             return
-        people = self._people
         media = self._media.current
-        open_numbers = numbers_heard(state.room)  # a pulse may be older than what the room knows by now
-        levels = {
-            people[number]: level.level_dbfs
-            for number, level in self._pulse.items()
-            if number in people and number in open_numbers and level.level_dbfs > -96.0
-        }
-        if media is not None and media.connected:
-            levels.update(
-                {people[n]: level for n, level in media.levels().items() if n in people and level > -96.0}
-            )
-            if state.microphone.open:
-                levels[state.me] = media.own_level_dbfs
-        speaking = frozenset(
-            people[number]
-            for number, level in self._pulse.items()
-            if level.speaking and number in people and number in open_numbers
-        )
-        dominant = people.get(self._dominant) if self._dominant in open_numbers else None
-        if state.path.way in STRAIGHT:
-            speaking, dominant = who_speaks(levels)
-        state = with_levels(state, levels, speaking, dominant)
-        self._typing = {user: one for user, one in self._typing.items() if now - one[1] < TYPING_SECONDS}
-        typing = tuple(name for user, (name, _) in self._typing.items() if user != state.me)
-        if typing != state.typing:
-            state = replace(state, typing=typing)
-        if media is not None and media.connected:
-            could_speak = state.room is not None and may(state.room, state.me, Capability.SEND_AUDIO)
-            closed = could_speak and not state.microphone.wish
-            self._muted_speech, tell = next_muted_speech(
-                self._muted_speech, media.own_level_dbfs, closed, now, voice=media.own_voice
-            )
-            if tell:
-                words = "you are speaking, but your microphone is switched off"
-                state = with_notice(state, words, "warning", now)
-        if statistics and self.measurements.running and media is not None and media.connected:
-            sampled = self._sampler.sample(media.statistics(), people, now, media)
+        connected = media if media is not None and media.connected else None
+        state = self._moments.look(state, self._people, connected, now)
+        if statistics and self.measurements.running and connected is not None:
+            sampled = self._sampler.sample(connected.statistics(), self._people, now, connected)
             self.measurements.take(sampled)
             self._lines.sampled(sampled)
             state = self._with_lines(replace(state, statistics=sampled))
