@@ -282,6 +282,29 @@ def test_a_timeline_that_jumps_ahead_costs_nothing_but_a_short_pause() -> None:
     assert stream.buffer.counts[7].lost == 0
 
 
+@pytest.mark.parametrize("loss", [0.0, 0.1, 0.2])
+@pytest.mark.parametrize("stalls", [1, 10])
+def test_the_delay_after_stalls_is_soon_what_it_was_also_while_packets_are_lost(
+    stalls: int, loss: float
+) -> None:
+    buffer, chance, due, waiting, depths = JitterBuffer(), random.Random(3), 0, list[int](), list[float]()
+    end = 200 + 250 * stalls
+    for tick in range(end + 2000):
+        waiting.append(tick)
+        if not 200 <= tick < end or (tick - 200) % 250 >= 7:  # 140 ms without a packet, every 5 s
+            for number in waiting:
+                if chance.random() >= loss:
+                    buffer.push(number, number * FRAME, payload(number))
+            waiting.clear()
+        due += FRAME
+        while due > 0:
+            decision = buffer.pull(quiet=tick % 100 < 25)
+            due -= decision.samples + (decision.stretch if isinstance(decision, Play) else 0)
+        depths.append(buffer.depth_ms)
+    assert sum(depths[end + 1000 :]) / 1000 < 58.0, "on average, from 20 to 40 s after the last stall"
+    assert buffer.target_delay <= 60 * 48
+
+
 @pytest.mark.parametrize("begins", [0, 1, 50], ids=["at once", "before anything is played", "within speech"])
 @pytest.mark.parametrize("depth", [1, 2])
 def test_the_delay_is_long_enough_for_the_oldest_copy_while_packets_carry_copies(

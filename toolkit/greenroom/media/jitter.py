@@ -146,6 +146,7 @@ class JitterBuffer:
         self._hold_pulls = 0
         self._waited_samples = 0
         self._calm_plays = 0
+        self._calm_least = 0
         self._plays = 0
         self._ahead: deque[int] = deque(maxlen=_SURE_PLAYS)
         self._pace = 0
@@ -234,11 +235,8 @@ class JitterBuffer:
         self._ahead.append(self._newest_end - first.timestamp)
         self._take(first)
         self._plays += 1
-        self._calm_plays += 1
         self._follow_clock()
-        if self._calm_plays >= _CALM_PLAYS:
-            self._calm_plays = 0
-            self.target_delay = max(self._floor, self.target_delay - FRAME // 2)
+        self._calm_down()
         second = self._held.get(self._next)
         if second is not None and second.speaker == first.speaker and self._is_too_long(quiet):
             self._take(second)
@@ -383,17 +381,32 @@ class JitterBuffer:
             self._pace = 0
         if len(self._ahead) < _SURE_PLAYS:
             return
-        least, most = min(self._ahead) - self.target_delay, max(self._ahead) - self.target_delay
+        usual, most = self._usually_ahead() - self.target_delay, max(self._ahead) - self.target_delay
         if self._pace == 0:
-            self._pace = 1 if most <= -self._packet_samples else -1 if least >= self._packet_samples else 0
-        elif (self._pace > 0 and least >= 0) or (self._pace < 0 and least < self._packet_samples):
+            self._pace = 1 if most <= -self._packet_samples else -1 if usual >= self._packet_samples else 0
+        elif (self._pace > 0 and usual >= 0) or (self._pace < 0 and usual < self._packet_samples):
             self._pace = 0
 
+    def _usually_ahead(self) -> int:
+        """Return how much was waiting at three in four of the recent pulls: the others may follow a lost packet."""
+        return sorted(self._ahead)[len(self._ahead) // 4]
+
+    def _calm_down(self) -> None:
+        """After 5 s without a late packet, give up half of the delay that no packet of them needed, 10 ms at least."""
+        self._calm_plays += 1
+        self._calm_least = (
+            self._ahead[-1] if self._calm_plays == 1 else min(self._calm_least, self._ahead[-1])
+        )
+        if self._calm_plays >= _CALM_PLAYS:
+            self._calm_plays = 0
+            unneeded = min(self._calm_least, self.target_delay) - 2 * self._packet_samples
+            self.target_delay = max(self._floor, self.target_delay - max(FRAME // 2, unneeded // 2))
+
     def _is_too_long(self, quiet: bool) -> bool:
-        """Tell whether a frame more than the target was waiting at every pull for long enough to be sure."""
+        """Tell whether a frame more than the target was usually waiting, for long enough to be sure."""
         if not self._ahead:
             return False
-        excess, much = min(self._ahead) - self.target_delay, max(FRAME, self._packet_samples)
+        excess, much = self._usually_ahead() - self.target_delay, max(FRAME, self._packet_samples)
         if excess < much:
             return False
         if quiet or self._plays < 50 or excess >= 4 * FRAME:
