@@ -29,6 +29,7 @@ def test_clicks_are_matched_with_what_came_out_next_and_lost_ones_left_out() -> 
 
 
 @pytest.mark.live
+@pytest.mark.quiet
 def test_speech_survives_the_loss_of_a_fifth() -> None:
     report = bench_quality.run(0.2)
     assert report.pesq >= 3.5, report

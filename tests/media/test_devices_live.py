@@ -267,6 +267,7 @@ def test_calls_outlive_the_sound_server(scene: Scene) -> None:
     scene.assert_heard()
 
 
+@pytest.mark.quiet
 def test_callbacks_are_short_and_the_hand_over_keeps_up(scene: Scene) -> None:
     scene.assert_heard()
     heard = scene.sound.heard("spk", 1.0)
@@ -340,6 +341,7 @@ class Clip:
         """Nothing is held."""
 
 
+@pytest.mark.quiet
 async def test_who_talks_to_somebody_with_loudspeakers_does_not_hear_themselves(
     quiet: VirtualSound, tmp_path: Path
 ) -> None:

@@ -121,7 +121,8 @@ async def test_a_lost_connection_counts_down_every_second() -> None:
         world.state.value = lost
         world.change(phase=CallPhase.RECONNECTING, reconnect_attempt=3)
         await shown.sees("↻ connection lost; attempt 3 in 4 s")
-        await shown.sees("attempt 3 in 3 s")
+        soon = [f"attempt 3 in {seconds} s" for seconds in range(4)]  # a busy machine may skip some
+        await shown.until(lambda: any(words in shown.text for words in soon), "fewer seconds")
         world.state.value = replace(world.state.value, connection=ConnectionPhase.ONLINE)
         world.change(phase=CallPhase.JOINED)
         await shown.sees("● live")
