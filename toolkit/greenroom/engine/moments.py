@@ -15,8 +15,8 @@ from greenroom.protocol.permissions import Capability
 from greenroom.protocol.room import may
 from greenroom.protocol.wire import PersonLevel, Pulse
 from greenroom.state.call import CallState
-from greenroom.state.statistics import SILENCE_DBFS
 from greenroom.state.path import STRAIGHT
+from greenroom.state.statistics import SILENCE_DBFS
 
 MUTED_WORDS = "you are speaking, but your microphone is switched off"
 
