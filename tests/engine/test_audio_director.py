@@ -323,10 +323,11 @@ async def test_a_suspended_call_is_silent_whatever_happens_and_resumes_as_a_pers
 
 
 async def lose_sound(rig: Rig, cid: str) -> None:
-    session = rig.world.sessions[UserId("you")]
-    rig.engine.call_soon(lambda: session.lose_media(Cid(cid), "its worker died"))
-    call = rig.people["you"].call(cid)
-    await call.state.until(lambda state: state.media is not MediaPhase.CONNECTED, 5.0)
+    async def lose() -> MediaPhase:
+        rig.world.sessions[UserId("you")].lose_media(Cid(cid), "its worker died")
+        return rig.people["you"].call(cid).state.value.media
+
+    assert await rig.engine.run(lose()) is not MediaPhase.CONNECTED
 
 
 async def reconnect(rig: Rig) -> None:
