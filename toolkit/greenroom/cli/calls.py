@@ -16,7 +16,7 @@ from greenroom.cli import access
 from greenroom.cli.config import Origin, Resolved, resolve
 from greenroom.cli.output import Exit, say, say_error, say_json
 from greenroom.cli.people import Json, NameOption, ServerOption
-from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session
+from greenroom.cli.sound import InputOption, OutputOption, expect_devices, open_session, volumes_file
 from greenroom.errors import GreenroomError, Malformed
 from greenroom.policies.audio_config import AudioConfiguration, profile_named
 from greenroom.protocol.ids import UserId, parse_cid, parse_user
@@ -157,7 +157,9 @@ async def _client(resolved: Resolved, sound: _Sound) -> AsyncIterator[tuple[Clie
         for made in (source, sink):
             if made is not None:
                 stack.callback(made.close)
-        client = access.client(config, source=source, sink=sink, devices=sound.session)
+        client = access.client(
+            config, source=source, sink=sink, devices=sound.session, volumes=volumes_file(resolved)
+        )
         try:
             async with client:
                 stack.enter_context(client.state.subscribe(_tell_connection, lambda state: state.connection))
