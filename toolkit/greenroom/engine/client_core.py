@@ -136,6 +136,8 @@ class ClientCore:
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
+            if self.closed:  # others may keep the thread going: nobody would end what began now
+                raise Misuse("this client is closed; make another one")
             if self.session is not None:
                 return
             session = self._backend.session(cid)
@@ -471,7 +473,8 @@ class ClientCore:
     def _focus_changed(self, before: Focus, after: Focus) -> None:
         """Show who has microphone and loudspeaker, and log it."""
         self._change(focus=after)
-        lines = [log_line(words, time.time(), cid) for cid, words in focus_words(before, after)]
+        told = focus_words(before, after, self.state.value.calls)
+        lines = [log_line(words, time.time(), cid) for cid, words in told]
         if lines:
             self.log(tuple(lines))
 

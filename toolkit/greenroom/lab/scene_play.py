@@ -307,7 +307,8 @@ class ScenePlayer:
                 self._placed[step.who] = ring.cid
                 await client.join(ring.cid)
             case _:
-                await client.reject(ring, busy=step.words == "busy", reason=step.words)
+                busy = step.words == "busy"
+                await client.reject(ring, busy=busy, reason="" if busy else step.words)
 
     async def _hang_up(self, who: str, client: Client) -> None:
         cid = self._placed.pop(who, None)

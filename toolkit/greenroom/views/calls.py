@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import msgspec
 
 from greenroom.policies.multicall import plan, rule
 from greenroom.protocol.ids import Cid
 from greenroom.state.call import CallPhase, CallState, MediaPhase
 from greenroom.state.engine import ClientState
-from greenroom.state.focus import Cause, Focus, MultiCallPolicy, Share
+from greenroom.state.focus import Cause, Focus, MultiCallPolicy, Share, Suspension
 from greenroom.views.words import enumerate_names
 
 _PHASES = {
@@ -94,7 +96,9 @@ def share_words(share: Share) -> str:
     return "microphone and loudspeaker" if share.microphone else "heard"
 
 
-def focus_words(before: Focus, after: Focus) -> tuple[tuple[Cid | None, str], ...]:
+def focus_words(
+    before: Focus, after: Focus, calls: Mapping[Cid, CallState]
+) -> tuple[tuple[Cid | None, str], ...]:
     """Return what to log about a change of the hand-off: lines, each with the call it is about."""
     lines: list[tuple[Cid | None, str]] = []
     if before.policy is not after.policy and after.several:
@@ -106,7 +110,9 @@ def focus_words(before: Focus, after: Focus) -> tuple[tuple[Cid | None, str], ..
             continue
         if was is None and share.microphone and len(new.shares) == 1:
             continue  # the only call has everything: nothing to tell
-        lines.append((cid, share.why or "this call has the microphone now"))
+        suspension = after.standings[cid].suspension
+        why = share.why if suspension is None else _suspended(suspension, calls)
+        lines.append((cid, why or "this call has the microphone now"))
     return tuple(lines)
 
 
@@ -165,18 +171,22 @@ def _because(client: ClientState, call: CallState) -> str:
     standing = client.focus.standings.get(call.cid)
     suspension = None if standing is None else standing.suspension
     if suspension is not None:
-        other = None if suspension.by is None else client.calls.get(suspension.by)
-        title = suspension.by or "another call" if other is None else title_of(other)
-        match suspension.cause:
-            case Cause.PERSON:
-                return "suspended by you"
-            case Cause.OTHER:
-                return f"suspended: {title} took over"
-            case Cause.INCOMING:
-                return f"suspended: it came during {title}"
+        return _suspended(suspension, client.calls)
     if not call.hearing.open:
         return call.hearing.reason
     holder = None if client.focus.focused is None else client.calls.get(client.focus.focused)
     if not call.share.microphone:
         return "no call has the microphone" if holder is None else f"{title_of(holder)} has the mic"
     return "" if call.microphone.open else call.microphone.reason
+
+
+def _suspended(suspension: Suspension, calls: Mapping[Cid, CallState]) -> str:
+    other = None if suspension.by is None else calls.get(suspension.by)
+    title = suspension.by or "another call" if other is None else title_of(other)
+    match suspension.cause:
+        case Cause.PERSON:
+            return "suspended by you"
+        case Cause.OTHER:
+            return f"suspended: {title} took over"
+        case Cause.INCOMING:
+            return f"suspended: it came during {title}"
