@@ -21,7 +21,7 @@ from greenroom.protocol.ring_steps import (
     step,
 )
 from greenroom.protocol.ringing import EndReason, MissedCall, Ring, RingAnswer, RingId
-from greenroom.protocol.wire import MissedCalls, RingChanged, Rings
+from greenroom.protocol.wire import MissedCalls, RingChanged, Rings, RoomPreview
 from greenroom.state.engine import ClientState, ConnectionPhase
 from greenroom.state.rings import FORGOTTEN, RingsState, incoming, outgoing, received, seen
 from greenroom.views.actions import ACTIONS
@@ -34,6 +34,7 @@ from greenroom.views.rings import (
     outgoing_rows,
     ring_words,
 )
+from greenroom.views.rooms import room_rows
 
 ANN, BO, CY = UserId("ann"), UserId("bo"), UserId("cy")
 HERE = Cid("default:x")
@@ -70,6 +71,15 @@ def test_who_is_rung_sees_who_calls_what_for_with_whom_and_for_how_long() -> Non
     called_in = after(ring(), *TOGETHER, More(BO, "Bo", (Callee(CY, "Cy", True),)))
     (row,) = incoming_rows(client(CY, called_in), 1.0)
     assert (row.caller, row.words) == ("Bo", "Bo calls you into a call")
+
+
+@pytest.mark.parametrize(
+    ("title", "shown"), [("x", "call with Ann and Cy"), ("Plan", "Plan")], ids=["made for the call", "titled"]
+)
+def test_the_lobby_calls_a_room_made_for_a_call_by_its_people(title: str, shown: str) -> None:
+    room = RoomPreview(HERE, title, True, 0.0, 0.0, None, None, ANN, 1, 0)
+    (row,) = room_rows(replace(client(BO, ring(BO, CY)), rooms=(room,)), 1.0)
+    assert row.title == shown
 
 
 def test_who_calls_sees_what_each_one_does() -> None:

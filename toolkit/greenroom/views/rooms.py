@@ -38,10 +38,19 @@ def room_rows(client: ClientState, now: float) -> tuple[RoomRow, ...]:
             room.title.casefold(),
         ),
     )
-    return tuple(_row(room, room.cid in client.calls, now) for room in order)
+    return tuple(_row(room, _title(client, room), room.cid in client.calls, now) for room in order)
 
 
-def _row(room: RoomPreview, joined: bool, now: float) -> RoomRow:
+def _title(client: ClientState, room: RoomPreview) -> str:
+    """Return the room's title; of a room that was made for one call, whom the call is with."""
+    ring = client.rings.rings.get(room.cid)
+    if ring is None or room.title != room.cid.partition(":")[2]:
+        return room.title
+    people = {ring.by: ring.by_name, **{rung.user: rung.name for rung in ring.rung}}
+    return f"call with {enumerate_names([name for user, name in people.items() if user != client.user])}"
+
+
+def _row(room: RoomPreview, title: str, joined: bool, now: float) -> RoomRow:
     if room.ended_at is not None:
         status, since = "ended", duration(now - room.ended_at)
     elif room.live:
@@ -51,7 +60,7 @@ def _row(room: RoomPreview, joined: bool, now: float) -> RoomRow:
         status, since = "backstage", f"starts in {duration((room.starts_at or now) - now)}" if soon else ""
     return RoomRow(
         room.cid,
-        room.title,
+        title,
         status,
         since,
         count(room.participants, "person", "people"),
