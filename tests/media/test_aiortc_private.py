@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import random
 import threading
@@ -14,7 +15,7 @@ import pytest
 from aioice import stun
 from aioice.candidate import Candidate
 from aioice.ice import Connection
-from aiortc import RTCConfiguration, RTCPeerConnection
+from aiortc import InvalidStateError, RTCConfiguration, RTCPeerConnection
 from aiortc import RTCSessionDescription as Description
 from aiortc.codecs import CODECS
 from aiortc.rtp import RtpPacket
@@ -343,3 +344,24 @@ async def test_both_directions_keep_the_counts_that_reports_are_made_of() -> Non
         inbound = next(report for report in reports.values() if report.type == "inbound-rtp")
         assert inbound.packetsReceived == len(packets)
         assert not [thread for thread in threading.enumerate() if thread.name == "audio-decoder"]
+
+
+async def test_a_connection_that_is_closed_while_it_connects_ends_without_a_traceback() -> None:
+    failed: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failed.append(context))
+    here, there = RTCPeerConnection(configuration(())), RTCPeerConnection(configuration(()))
+    try:
+        for peer in (here, there):
+            aiortc_private.correct_connecting(peer)
+            peer.addTransceiver("audio")
+        await here.setLocalDescription(await here.createOffer())
+        await there.setRemoteDescription(here.localDescription)
+        await there.getTransceivers()[0].receiver.transport.transport.stop()  # as the other side's end does
+        await there.setLocalDescription(await there.createAnswer())
+        await asyncio.sleep(0)  # it begins to connect, and finds that it is over
+        await asyncio.sleep(0)
+    finally:
+        await asyncio.gather(here.close(), there.close())
+    gc.collect()
+    await asyncio.sleep(0)
+    assert [one for one in failed if isinstance(one.get("exception"), InvalidStateError)] == []

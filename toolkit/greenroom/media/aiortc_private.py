@@ -9,6 +9,7 @@ changes it (tests/media/test_aiortc_private.py):
 - a check without PRIORITY is accepted (ffmpeg's WHIP sends such);
 - a peer whose address changed is followed (when it is the one who nominates);
 - 127.0.0.1 is a candidate like any other;
+- a connection that is closed while it connects ends in nothing, not in a traceback of a task nobody awaits;
 - the other side must answer an authenticated check every 2 s, and is dead after 6 s;
 - our packets are sent as they are, with audio level and voice bit, and keep the sender's own counts;
 - received packets come to us as they arrive, without a decoder thread, and keep the receiver's own counts.
@@ -17,6 +18,7 @@ changes it (tests/media/test_aiortc_private.py):
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import random
 import time
@@ -32,7 +34,7 @@ from aioice.ice import (
     relayed_candidate,
     server_reflexive_candidate,
 )
-from aiortc import RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, clock
+from aiortc import InvalidStateError, RTCPeerConnection, RTCRtpReceiver, RTCRtpSender, clock
 from aiortc.rtcrtpparameters import (
     RTCRtpCodecParameters,
     RTCRtpReceiveParameters,
@@ -58,6 +60,18 @@ _CORRECTED = "_greenroom_corrected"
 def ice_connection(peer: RTCPeerConnection) -> Connection:
     """Return the one ICE connection of `peer`, which has a transceiver and bundles everything."""
     return peer.getTransceivers()[0].receiver.transport.transport._connection
+
+
+def correct_connecting(peer: RTCPeerConnection) -> None:
+    """Let `peer` be closed, by us or by the other side, at any moment while it connects."""
+    private: Any = peer
+    connect = private._RTCPeerConnection__connect
+
+    async def connect_unless_closed() -> None:
+        with contextlib.suppress(InvalidStateError):  # "RTCIceTransport is closed", raised where nobody looks
+            await connect()
+
+    private._RTCPeerConnection__connect = connect_unless_closed
 
 
 def correct_ice(

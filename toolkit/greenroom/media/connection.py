@@ -85,6 +85,7 @@ class MediaConnection:
         if self._peer is not None:
             raise Misuse("a media connection makes one offer; make another connection for another")
         peer = self._peer = RTCPeerConnection(configuration(self._ice_servers))
+        aiortc_private.correct_connecting(peer)
         self._take_microphone(peer.addTransceiver("audio", direction="sendonly"))
         for slot in self._slots:
             self._take_slot(peer.addTransceiver("audio", direction="recvonly"), slot)

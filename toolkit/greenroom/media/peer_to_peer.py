@@ -150,6 +150,7 @@ class DirectConnection(MediaConnection):
         if self._relayed_only:
             chosen = replace(chosen, iceTransportPolicy=RTCIceTransportPolicy.RELAY)
         peer = self._peer = RTCPeerConnection(chosen)
+        aiortc_private.correct_connecting(peer)
         line = peer.addTransceiver("audio", direction="sendrecv")
         self._take_microphone(line)
         self._take_slot(line, self._slots[0], self._speaker)
