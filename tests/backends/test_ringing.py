@@ -339,6 +339,13 @@ async def test_what_makes_no_sense_is_refused_with_its_reason_and_nothing_is_stu
         await people.ann.ring("a stranger / with an impossible name")
     with pytest.raises(Malformed):
         await people.ann.ring(place.ben, kind="telepathy")
+    for nothing in (5, None, [None]):
+        with pytest.raises(Malformed):
+            await people.ann.ring(nothing)  # type: ignore[arg-type]  # is the point
+    with pytest.raises(Malformed):
+        await people.ann.ring(place.ben, metadata={"x": float("nan")})
+    with pytest.raises(Malformed):
+        await people.ben.accept(5)  # type: ignore[arg-type]  # is the point
 
     await people.ben.accept(ring)
     assert await reason(people.ben.accept(ring)) == "already"

@@ -11,8 +11,9 @@ import pytest
 
 from greenroom.backends.sfu import SfuBackend, SfuSession
 from greenroom.engine.client import Client
-from greenroom.errors import Refused, Unauthorized, Unreachable
+from greenroom.errors import Malformed, Refused, Unauthorized, Unreachable
 from greenroom.hosting import ServerProcess, start_server, start_server_async
+from greenroom.server.limits import ROOMS_PER_PERSON
 from greenroom.state.call import CallPhase
 from greenroom.state.engine import ConnectionPhase
 from tests.backends.places import Server, client
@@ -145,3 +146,27 @@ async def test_a_server_that_ends_in_order_tells_and_its_people_keep_trying(tmp_
 def test_no_token_is_shown_by_anything_of_a_session() -> None:
     backend = SfuBackend("http://127.0.0.1:9", token="this-is-a-secret")
     assert "secret" not in f"{backend!r}{backend.session()!r}"
+
+
+async def test_a_value_that_no_server_reads_costs_one_request_and_not_the_connection(
+    server: Server, cid: str
+) -> None:
+    async with client(server, "ann") as ann:
+        call = await ann.join(cid, create=True)
+        with pytest.raises(Malformed):
+            await ann.ring(server.ben, metadata={"x": {"y": 1}})  # type: ignore[dict-item]  # is the point
+        with pytest.raises(Malformed):
+            await call.post("x" * 100_000)
+        with pytest.raises(Malformed):
+            await call.send_custom("drawn", line=object())  # type: ignore[arg-type]  # is the point
+        assert call.state.value.phase is CallPhase.JOINED
+        await call.post("still here")
+
+
+async def test_one_may_come_at_once_into_as_many_rooms_as_one_may_be_in(server: Server, cid: str) -> None:
+    async with client(server, "ann", allow_multiple_active_calls=True) as ann:
+        for number in range(ROOMS_PER_PERSON):
+            await ann.join(f"{cid}{number}", create=True)
+        assert len(ann.calls) == ROOMS_PER_PERSON
+        with pytest.raises(Refused, match="leave one first"):
+            await ann.join(f"{cid}x", create=True)

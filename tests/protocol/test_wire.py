@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from greenroom.errors import Malformed
 from greenroom.protocol import wire
 from greenroom.protocol.ids import Cid, OpId
-from greenroom.protocol.requests import Request
+from greenroom.protocol.requests import Request, StartRing
 from tests.protocol.strategies import requests
 
 
@@ -43,6 +43,26 @@ def test_every_request_survives_the_wire(request: Request) -> None:
 def test_anything_else_is_refused(raw: bytes | str) -> None:
     with pytest.raises(Malformed):
         wire.decode_from_client(raw)
+
+
+@given(requests)
+def test_what_a_client_may_send_a_server_reads(request: Request) -> None:
+    message = wire.Do(OpId("1"), Cid("audio_room:standup"), request)
+    assert wire.encode_from_client(message) == wire.encode(message)
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        pytest.param(StartRing(metadata={"a": {"b": 1}}), id="metadata that nests"),  # type: ignore[dict-item]  # is the point
+        pytest.param(StartRing(metadata={"a": object()}), id="what is no JSON"),  # type: ignore[dict-item]  # is the point
+        pytest.param(StartRing(title=5), id="a title that is a number"),  # type: ignore[arg-type]  # is the point
+        pytest.param(StartRing(title="t" * wire.MAX_MESSAGE_BYTES), id="a title that is too long"),
+    ],
+)
+def test_what_a_server_would_not_read_is_not_sent(request_: Request) -> None:
+    with pytest.raises(Malformed):
+        wire.encode_from_client(wire.Do(OpId("1"), Cid("audio_room:standup"), request_))
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200))

@@ -47,6 +47,7 @@ from greenroom.protocol.wire import (
     WatchRooms,
     Welcome,
 )
+from greenroom.server.limits import JOINS_BURST
 from tests.server.guest import CID, open_room, serving, token_for, visiting
 
 pytestmark = pytest.mark.live
@@ -352,7 +353,7 @@ async def test_coming_and_going_has_a_pace(tmp_path: Path) -> None:
         ann = await visit.enter(token_for(tmp_path, "ann"))
         await open_room(ann)
         answers = []
-        for _ in range(8):
+        for _ in range(round(JOINS_BURST) + 3):
             answers += [await ann.do(Leave()), await ann.do(Join())]
         reasons = {answer.refusal.reason for answer in answers if isinstance(answer, Failed)}
         assert Reason.RATE_LIMITED in reasons

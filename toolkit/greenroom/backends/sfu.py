@@ -60,6 +60,7 @@ from greenroom.protocol.wire import (
     Welcome,
     decode_from_server,
     encode,
+    encode_from_client,
 )
 from greenroom.state.audio import EffectiveAudio
 
@@ -295,7 +296,8 @@ class SfuSession:
             await socket.send_str(encode(message).decode())
 
     def _send_soon(self, message: FromClient) -> None:
-        """Send what may be lost with the connection."""
+        """Send what may be lost with the connection. Raises `Malformed` for what a server would not read."""
+        encode_from_client(message)
         task = asyncio.get_running_loop().create_task(self._send(message))
         _background.add(task)
         task.add_done_callback(_background.discard)
@@ -312,6 +314,7 @@ class SfuSession:
     async def _ask_once(self, message: Do | Ask | Attach) -> Outcome:
         if self._over:
             raise Unreachable(self._over)
+        encode_from_client(message)  # refused here it harms nobody; there it would end every call
         answered = self._pending.add(message)
         await self._send(message)
         try:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from greenroom.engine.client_core import ClientCore
 from greenroom.engine.connecting import Entry, enter
@@ -69,7 +70,7 @@ class ClientRings:
         as soon as the first accepts, with `microphone`, `audio_configuration` and `preferences` as in `Client.join`.
         `metadata` is flat and at most 1 kB. Where the one called rings us already, that call is accepted and returned.
         """
-        people = (members,) if isinstance(members, str) else tuple(members)
+        people = _people(members)
         drop = over(preferences or CallPreferences(), self._core.sessions.preferences).drop_if_alone
         cid = new_call_cid(p2p=p2p) if room is None else parse_cid(room, "default")
         request = StartRing(
@@ -78,7 +79,7 @@ class ClientRings:
             p2p=p2p,
             group=len(people) > 1 if group is None else group,
             title=title,
-            metadata=metadata or {},
+            metadata=_metadata(metadata),
             keep_room=room is not None,
             drop_when_alone=drop if isinstance(drop, bool) else None,
         )
@@ -147,6 +148,25 @@ def new_call_cid(*, p2p: bool = False) -> Cid:
 
 def _cid(call: Ring | str) -> Cid:
     return call.cid if isinstance(call, Ring) else parse_cid(call, "default")
+
+
+def _people(members: Sequence[str] | str) -> tuple[str, ...]:
+    if isinstance(members, str):
+        return (members,)
+    if not isinstance(members, Iterable):
+        raise Malformed(f"who is called is a user id or several, not {str(members)[:40]!a}")
+    return tuple(members)
+
+
+def _metadata(metadata: Mapping[str, Scalar] | None) -> Mapping[str, Scalar]:
+    if metadata is None:
+        return {}
+    if not isinstance(metadata, Mapping):
+        raise Malformed(f"a call's metadata is a mapping, not {type(metadata).__name__}")
+    for key, value in metadata.items():
+        if isinstance(value, float) and not math.isfinite(value):  # JSON has no such numbers
+            raise Malformed(f"a call's metadata holds numbers and words; {str(key)[:40]!a} is {value}")
+    return metadata
 
 
 def _kind(kind: RingKind | str) -> RingKind:

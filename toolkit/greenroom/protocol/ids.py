@@ -31,10 +31,10 @@ _ROLE = re.compile(r"^[a-z][a-z0-9_-]{0,31}$")
 
 def parse_cid(text: str, default_type: str = "audio_room") -> Cid:
     """Return `text` as a cid; a bare id gets `default_type`. Raises `Malformed` when it is neither."""
-    cid = text if ":" in text else f"{default_type}:{text}"
-    if not _CID.fullmatch(cid):
+    cid = text if not isinstance(text, str) or ":" in text else f"{default_type}:{text}"
+    if not isinstance(cid, str) or not _CID.fullmatch(cid):
         raise Malformed(
-            f"{text[:80]!a} is not a room id; write type:id with letters, digits, '-', '_', '.' "
+            f"{_shown(text)} is not a room id; write type:id with letters, digits, '-', '_', '.' "
             "(for example audio_room:standup)"
         )
     return Cid(cid)
@@ -42,8 +42,8 @@ def parse_cid(text: str, default_type: str = "audio_room") -> Cid:
 
 def parse_user(text: str) -> UserId:
     """Return `text` as a user id. Raises `Malformed` when it holds anything but letters, digits and `_.@~-`."""
-    if not _USER.fullmatch(text):
-        raise Malformed(f"{text[:80]!a} is not a user id; use up to 64 letters, digits and _ . @ ~ -")
+    if not isinstance(text, str) or not _USER.fullmatch(text):
+        raise Malformed(f"{_shown(text)} is not a user id; use up to 64 letters, digits and _ . @ ~ -")
     return UserId(text)
 
 
@@ -65,3 +65,7 @@ def is_role(text: str) -> bool:
 def call_type_of(cid: Cid) -> str:
     """Return the part before the colon."""
     return cid.partition(":")[0]
+
+
+def _shown(value: object) -> str:
+    return ascii(value[:80]) if isinstance(value, str) else f"{ascii(value)[:80]} ({type(value).__name__})"

@@ -529,6 +529,20 @@ def encode(message: FromClient | FromServer) -> bytes:
     return _encoder.encode(message)
 
 
+def encode_from_client(message: FromClient) -> bytes:
+    """Return `message` as UTF-8 JSON that a server reads. Raises `Malformed` where it would not.
+
+    A server ends the connection of whoever sends what it cannot read, and with it all their calls; a wrong value
+    from a caller must cost the caller this one request.
+    """
+    try:
+        data = _encoder.encode(message)
+    except (TypeError, ValueError, RecursionError, OverflowError) as error:
+        raise Malformed(f"that cannot be sent: {error}") from None
+    decode_from_client(data)
+    return data
+
+
 def decode_from_client(raw: bytes | str) -> FromClient:
     """Return the message in `raw`. Raises `Malformed` on anything else: too big, too deep, unknown field, wrong type."""
     data = raw.encode("utf-8", "surrogatepass") if isinstance(raw, str) else raw
