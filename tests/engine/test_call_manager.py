@@ -239,6 +239,9 @@ async def test_who_raises_while_listening_harms_nobody_and_who_stops_listening_h
     def broken(event: ManagerEvent) -> None:
         raise ValueError("a mistake of an application")
 
+    for unusable in ((5,), (broken, "IncomingCall")):
+        with pytest.raises(Misuse):
+            crowd.bo.manager.on(*unusable)
     heard: list[IncomingCall] = []
     crowd.bo.manager.on(broken)
     stop = crowd.bo.manager.on(heard.append, IncomingCall)

@@ -7,6 +7,7 @@ import inspect
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -177,6 +178,25 @@ def test_a_closed_client_says_so_and_closing_twice_is_quiet() -> None:
         ann.call(ROOM)
 
 
+def test_a_closed_client_stays_closed_though_others_keep_the_thread_going() -> None:
+    place = Memory()
+    with client(place, "ben"):
+        ann = client(place, "ann")
+        with ann:
+            ann.blocking.join(ROOM, create=True)
+        with pytest.raises(Misuse, match="closed"):
+            ann.blocking.join(ROOM)
+        with pytest.raises(Misuse, match="closed"):
+            ann.blocking.rooms()
+        assert ann.calls == ()
+
+
+def test_a_slip_in_the_way_sound_may_take_is_refused() -> None:
+    slip: Any = "relayed"
+    with pytest.raises(Misuse, match="relay"):
+        Client("http://127.0.0.1:9", token="none", ice_transport=slip)
+
+
 def test_all_clients_of_a_process_share_one_thread() -> None:
     place = Memory()
     with client(place, "ann"), client(place, "ben"), client(place, "cal"):
@@ -223,6 +243,8 @@ async def test_a_volume_of_nothing_silences_one_person_for_me() -> None:
         await speaking.go_live()
         listening = await ben.join(ROOM)
         await _until(lambda: meter.level_dbfs > -30.0)
+        with pytest.raises(Misuse):
+            listening.set_volume(UserId(place.ann), float("nan"))
         listening.set_volume(UserId(place.ann), 0.0)
         await _until(lambda: meter.level_dbfs == -96.0)
         assert level_dbfs(listening.last(place.ann, 0.02)) > -30.0, "she is heard, only not by me"

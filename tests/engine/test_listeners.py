@@ -123,3 +123,11 @@ def test_what_cannot_listen_is_refused(listener_id: Any, listener: Any) -> None:
     told, _ = listeners()
     with pytest.raises(Misuse):
         told.add(listener_id, listener)
+
+
+def test_what_is_no_kind_of_event_is_refused_when_it_is_named_and_not_when_one_happens() -> None:
+    told, _ = listeners()
+    kind: Any = "UserJoined"
+    with pytest.raises(Misuse):
+        told.add("screen", print, (kind,))
+    assert told.ids == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from greenroom.engine.membership import Membership
 from greenroom.engine.session_methods import HERE, BlockingSessionMethods, SessionMethods
 from greenroom.engine.stats import Stats
 from greenroom.engine.thread import EngineThread, on_engine, twin
+from greenroom.errors import Misuse
 from greenroom.media.blocks import Block
 from greenroom.observable import Observable
 from greenroom.protocol.call_types import HandPolicy, Settings
@@ -335,6 +337,8 @@ class Call(SessionMethods):
     def set_volume(self, user: str, gain: float) -> None:
         """Make one person louder or softer for me alone: 0.0 is silent, 1.0 as sent, at most 4.0."""
         self._in_session()
+        if not isinstance(gain, int | float) or math.isnan(gain):
+            raise Misuse(f"a volume is 0.0 to {LOUDEST:g}, not {str(gain)[:40]}")
         volume = min(max(gain, 0.0), LOUDEST)
         self.engine.call_soon(lambda: self._membership.set_volume(UserId(user), volume))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,12 @@ class CallManager:
 
     def on(self, told: Callable[[Any], None], *kinds: type[ManagerEvent]) -> Callable[[], None]:
         """Call `told(event)`, on the engine's thread, for each event of `kinds` (all without); return how to stop that."""
+        if not callable(told) or inspect.iscoroutinefunction(told):
+            raise Misuse(
+                "who is told of calls must be an ordinary function; start a task in it for what takes time"
+            )
+        if not all(isinstance(kind, type) for kind in kinds):
+            raise Misuse("kinds of events are classes, such as CallOver")
         entry = (told, kinds)
         self._told.append(entry)
         return lambda: self._told.remove(entry) if entry in self._told else None
@@ -345,4 +352,4 @@ class BlockingCallManager(Blocking):
 
 
 def _cid(call: AnyCall) -> Cid:
-    return parse_cid(call, "default") if isinstance(call, str) else call.cid
+    return call.cid if isinstance(call, ManagedCall | Ring) else parse_cid(call, "default")

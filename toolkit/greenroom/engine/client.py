@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self, TypeVar, get_args
 
 from greenroom.backends.base import Backend, IceTransport
 from greenroom.engine.active_calls import ActiveCalls
@@ -112,6 +112,9 @@ class Client(ClientSessions, ClientRecords, ClientRings, ClientSound):
         engine: EngineThread | None = None,
         paced: bool = True,
     ) -> None:
+        if ice_transport not in get_args(IceTransport):  # a slip must not tell anybody's address
+            known = " or ".join(f'"{one}"' for one in get_args(IceTransport))
+            raise Misuse(f"ice_transport is {known}, not '{str(ice_transport)[:40]}'")
         if backend is None:
             if server is None:
                 raise Misuse("a client needs the address of a server, e.g. http://127.0.0.1:7700")
@@ -290,7 +293,7 @@ class Client(ClientSessions, ClientRecords, ClientRings, ClientSound):
         microphone, under `duck` and `pan` none. Raises `Refused`, with everything as it was, if the room does not take
         us back, and `Misuse` for a call we are not in.
         """
-        await self._core.director.switch(parse_cid(call) if isinstance(call, str) else call.cid)
+        await self._core.director.switch(call.cid if isinstance(call, Call) else parse_cid(call))
 
     @on_engine
     async def set_multi_call_policy(self, policy: MultiCallPolicy | str) -> None:

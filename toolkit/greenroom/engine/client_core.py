@@ -136,10 +136,10 @@ class ClientCore:
         if self._lock is None:
             self._lock = asyncio.Lock()
         async with self._lock:
-            if self.closed:  # others may keep the thread going: nobody would end what began now
-                raise Misuse("this client is closed; make another one")
             if self.session is not None:
                 return
+            if self.closed:  # others may keep the thread going: nobody would end what began now
+                raise Misuse("this client is closed; make another one")
             session = self._backend.session(cid)
             self._change(connection=ConnectionPhase.CONNECTING, error=None)
             try:

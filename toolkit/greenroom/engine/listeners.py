@@ -67,7 +67,10 @@ class Listeners:
             raise Misuse(
                 f"listener '{listener_id[:40]}' must be an ordinary function; start a task in it for what takes time"
             )
-        registered = _Registered(listener, tuple(kinds), cid)
+        kinds = tuple(kinds)
+        if not all(isinstance(kind, type) for kind in kinds):
+            raise Misuse(f"listener '{listener_id[:40]}' hears kinds of events, which are classes")
+        registered = _Registered(listener, kinds, cid)
         with self._lock:
             if listener_id not in self._registered and len(self._registered) >= MOST:
                 raise Misuse(f"{MOST} listeners are registered; remove those that are done, by their id")
