@@ -188,6 +188,15 @@ def test_what_is_not_understood_is_answered_with_what_can_be_asked() -> None:
     assert explain(ClientState(), None, "", clock) == "you are in no call"
 
 
+def test_who_is_not_here_is_said_to_be_nobody() -> None:
+    here = client_of(call_of(BO))
+    assert explain(here, TALK, "Why is Zoe silent?", clock) == (
+        "nobody here is called 'zoe', and nobody who was here lately"
+    )
+    assert "nobody here" not in explain(here, TALK, "why is everybody silent?", clock)
+    assert "nobody here" not in explain(here, TALK, "why is my microphone muted?", clock)
+
+
 def test_what_happened_is_told_in_order_and_without_an_audience_that_comes_and_goes() -> None:
     call = call_of(ANN, (HANA, Mute(BO.user)), (ANN, RaiseHand()), (BO, SetMicrophone(True)))
     assert lately(call, clock).splitlines() == [

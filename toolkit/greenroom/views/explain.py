@@ -58,6 +58,8 @@ def explain(client: ClientState, cid: Cid | None, question: str, clock: Clock) -
     person = mentioned(call, asked)
     if person is not None and person != call.me:
         return explain_person(client, call, person, clock)
+    if person is None and (stranger := _stranger(asked)) is not None:
+        return f"nobody here is called '{stranger}', and nobody who was here lately"
     if any(words in asked for words in _LATELY):
         return lately(call, clock)
     if re.search(r"\bi\b.*\bhear\b|\bhear (nothing|nobody|anything|anyone)\b", asked):
@@ -117,6 +119,13 @@ def mentioned(call: CallState, question: str) -> UserId | None:
         if name and name not in _ME and re.search(rf"(?<!\w){re.escape(name)}(?!\w)", question.casefold()):
             return known[name]
     return None
+
+
+def _stranger(asked: str) -> str | None:
+    """Return whom "why is … silent?" asks for, unless that is one of us or nobody in particular."""
+    found = re.search(r"\bis (?P<name>[^ ]{1,64}) (?:so )?(?:silent|quiet|muted|suspended)\b", asked)
+    name = None if found is None else found["name"]
+    return None if name is None or name in _ME | {"it", "everybody", "everyone", "nobody", "this"} else name
 
 
 # ---- ours
