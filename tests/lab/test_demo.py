@@ -14,6 +14,7 @@ from tests.live.listening import until
 pytestmark = pytest.mark.live
 
 
+@pytest.mark.quiet
 async def test_an_evening_is_live_within_seconds_and_everybody_hears_the_speakers() -> None:
     began = time.monotonic()
     with Demo(people=5, seed=3, host_grants=False) as demo:

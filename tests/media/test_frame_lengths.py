@@ -84,6 +84,17 @@ def test_a_tone_arrives_whole_and_without_clicks(length_ms: FrameLength) -> None
 
 
 @LENGTHS
+@pytest.mark.parametrize("phase", [0, 480])
+@pytest.mark.parametrize("depth", [0, 2])
+def test_without_another_clock_nothing_is_stretched(length_ms: FrameLength, phase: int, depth: int) -> None:
+    packets = sent(Tone(300.0, -12.0), length_ms, 4.0, red_depth=depth)
+    _, slot = heard({at + phase: packet for at, packet in packets.items()}, 3.9)
+    measured = slot.statistics()[1]
+    assert measured.inserted_samples % FRAME == 0, "whole frames are waited for copies"
+    assert measured.removed_samples == 0
+
+
+@LENGTHS
 def test_lost_packets_come_back_from_redundancy_whatever_their_length(length_ms: FrameLength) -> None:
     packets = sent(Tone(300.0, -12.0), length_ms, 4.0, red_depth=2)
     lost = frozenset(number for number in range(20, len(packets)) if number % 5 < 2)

@@ -243,7 +243,7 @@ class JitterBuffer:
             self._ahead.clear()
             self._counts_of(first.speaker).removed_samples += second.samples
             return Play(first.payload, first.samples, first.speaker, blend=second.payload)
-        stretch = self._pace * max(1, first.samples // FRAME)
+        stretch = self._pace * (first.samples // FRAME or self._plays % 2)  # shorter packets: each other one
         counts = self._counts_of(first.speaker)
         counts.inserted_samples += max(0, stretch)
         counts.removed_samples += max(0, -stretch)
@@ -382,9 +382,10 @@ class JitterBuffer:
         if len(self._ahead) < _SURE_PLAYS:
             return
         usual, most = self._usually_ahead() - self.target_delay, max(self._ahead) - self.target_delay
+        much = max(FRAME, self._packet_samples)
         if self._pace == 0:
-            self._pace = 1 if most <= -self._packet_samples else -1 if usual >= self._packet_samples else 0
-        elif (self._pace > 0 and usual >= 0) or (self._pace < 0 and usual < self._packet_samples):
+            self._pace = 1 if most <= -much else -1 if usual >= much else 0
+        elif (self._pace > 0 and usual >= -much // 2) or (self._pace < 0 and usual < much):
             self._pace = 0
 
     def _usually_ahead(self) -> int:
