@@ -101,7 +101,11 @@ def _processing(_config: Config) -> Finding:
     from greenroom.media.processing_webrtc import load
     from greenroom.media.voice_activity import detector_here
 
-    voice = {"silero": "by Silero's network", "webrtc": "by WebRTC's detector", "energy": "by its level alone"}
+    voice = {
+        "silero": "by Silero's network",
+        "webrtc": "by WebRTC's detector",
+        "energy": "by its level alone",
+    }
     heard = f"voice is told from noise {voice[detector_here()]}"
     if load() is None:
         words = f"noise and level are treated lightly, echo is not cancelled; {heard}"

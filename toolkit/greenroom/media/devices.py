@@ -205,7 +205,11 @@ def _portaudio_index(device: Device) -> int | None:
     with contextlib.suppress(sound.PortAudioError):  # what is listed may go meanwhile
         hosts = [str(host["name"]) for host in sound.query_hostapis()]
         for index, found in enumerate(sound.query_devices()):
-            if found["name"] == _PULSE if pulse else f"{hosts[found['hostapi']]}:{found['name']}" == device.key:
+            if (
+                found["name"] == _PULSE
+                if pulse
+                else f"{hosts[found['hostapi']]}:{found['name']}" == device.key
+            ):
                 return index
     return None
 
