@@ -50,6 +50,11 @@ async def hears(listener: Call, user: UserId, timeout_seconds: float = 10.0) -> 
     await until(loud, timeout_seconds)
 
 
+def is_tone(sound: Block, frequency_hz: float, dbfs: float) -> bool:
+    """Whether `sound` is a sine of this frequency (within 2 Hz) and level (within 1.5 dB)."""
+    return abs(strongest_hz(sound[:, 0]) - frequency_hz) < 2.0 and abs(level_dbfs(sound) - dbfs) < 1.5
+
+
 def assert_tone(sound: Block, frequency_hz: float, dbfs: float) -> None:
     """Assert that `sound` is a sine of this frequency (within 2 Hz) and level (within 1.5 dB)."""
     assert abs(strongest_hz(sound[:, 0]) - frequency_hz) < 2.0

@@ -13,7 +13,7 @@ from greenroom.media.dsp import level_dbfs
 from greenroom.media.sinks import Meter
 from greenroom.media.sources import Tone
 from tests.backends.places import Server, client
-from tests.live.listening import assert_tone, hears, until
+from tests.live.listening import assert_tone, hears, is_tone, until
 
 pytestmark = pytest.mark.live
 
@@ -58,11 +58,11 @@ async def test_three_voices_are_told_apart_by_everybody(server: Server, cid: str
             for name in tones:
                 if name != listener:
                     await hears(call, server.user(name))
-        await asyncio.sleep(0.6)
         for listener, call in calls.items():
             for name, frequency_hz in tones.items():
                 if name != listener:
-                    assert_tone(call.last(server.user(name), 0.5), frequency_hz, -24.0)
+                    user = server.user(name)
+                    await until(lambda: is_tone(call.last(user, 0.5), frequency_hz, -24.0))  # noqa: B023  awaited here
             assert call.heard_seconds().keys() == {server.user(name) for name in tones if name != listener}
 
 

@@ -81,8 +81,10 @@ class Banner(Vertical):
         """Say what `state` says; nothing takes no room."""
         self.display = bool(state.notes)
         if self.is_mounted and state.notes:
-            self.query_one(Lines).show(state.notes)
-            self.query_one(Keys).show(state.keys, ())
+            for lines in self.query(Lines):  # none on a screen that is just being left
+                lines.show(state.notes)
+            for keys in self.query(Keys):
+                keys.show(state.keys, ())
 
 
 class Lines(Looks):
