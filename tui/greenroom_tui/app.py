@@ -35,7 +35,7 @@ from greenroom_tui.screens.room import RoomScreen
 from greenroom_tui.screens.share import ShareScreen
 from greenroom_tui.shortcuts import ANYWHERE
 from greenroom_tui.terminal import TerminalDriver
-from greenroom_tui.themes import THEMES
+from greenroom_tui.themes import THEMES, theme_named
 from greenroom_tui.widgets.calls import Foot
 
 FRAMES_A_SECOND = 15
@@ -50,7 +50,8 @@ class DashboardApp(App[None]):
     """Shows what `engine` knows, at most 15 times a second, the newest state first and last.
 
     `cid` is entered at the start. `link` makes the link of a room, where it is not the engine's own. With `follow_focus`
-    the room of whichever call gets the microphone is opened, e.g. while a scene plays.
+    the room of whichever call gets the microphone is opened, e.g. while a scene plays. `theme` is the name of one of
+    `greenroom_tui.themes.THEMES`. Raises `Malformed` for another.
     """
 
     CSS_PATH = "greenroom.tcss"
@@ -70,6 +71,7 @@ class DashboardApp(App[None]):
         cid: Cid | None = None,
         link: LinkOf | None = None,
         follow_focus: bool = False,
+        theme: str = THEMES[0].name,
     ) -> None:
         super().__init__(driver_class=TerminalDriver)
         self._engine = engine
@@ -79,9 +81,9 @@ class DashboardApp(App[None]):
         self._link = link or engine.link
         self._shown: tuple[ClientState, int, Screen[Any] | None] | None = None
         self._leaving = False
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = THEMES[0].name
+        for known in THEMES:
+            self.register_theme(known)
+        self.theme = theme_named(theme).name
 
     # ---- Textual
 

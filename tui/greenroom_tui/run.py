@@ -14,28 +14,39 @@ from textual.pilot import Pilot
 from greenroom.protocol.ids import Cid
 from greenroom_tui.app import DashboardApp, LinkOf
 from greenroom_tui.engine import Engine
+from greenroom_tui.themes import THEMES
 
 _OUTSIDE_FONTS = re.compile(r"@font-face\s*\{[^}]*\}\s*")  # a picture asks no other host for anything
 _ASKED_TO_GO = (signal.SIGHUP, signal.SIGTERM)
 
 
 def run_dashboard(
-    engine: Engine, cid: Cid | None = None, link: LinkOf | None = None, *, follow_focus: bool = False
+    engine: Engine,
+    cid: Cid | None = None,
+    link: LinkOf | None = None,
+    *,
+    follow_focus: bool = False,
+    theme: str = THEMES[0].name,
 ) -> int:
     """Show the dashboard until the person quits; return an exit code.
 
     `cid` is entered at the start. Calls are left on the way out, also when the terminal is closed or the process is
     asked to end. The engine stays open: whoever opened it closes it. With `follow_focus` the room of whichever call
-    gets the microphone is opened.
+    gets the microphone is opened. Raises `Malformed` for a `theme` there is not.
     """
-    return asyncio.run(show_dashboard(engine, cid, link, follow_focus=follow_focus))
+    return asyncio.run(show_dashboard(engine, cid, link, follow_focus=follow_focus, theme=theme))
 
 
 async def show_dashboard(
-    engine: Engine, cid: Cid | None = None, link: LinkOf | None = None, *, follow_focus: bool = False
+    engine: Engine,
+    cid: Cid | None = None,
+    link: LinkOf | None = None,
+    *,
+    follow_focus: bool = False,
+    theme: str = THEMES[0].name,
 ) -> int:
     """Do what `run_dashboard` does, on a loop that is already running in the main thread."""
-    app = DashboardApp(engine, cid=cid, link=link, follow_focus=follow_focus)
+    app = DashboardApp(engine, cid=cid, link=link, follow_focus=follow_focus, theme=theme)
     loop = asyncio.get_running_loop()
     before = {number: signal.getsignal(number) for number in _ASKED_TO_GO}
     for number in _ASKED_TO_GO:
@@ -56,10 +67,11 @@ def screenshot_svg(
     *,
     size: tuple[int, int] = (120, 40),
     wait_seconds: float = 8.0,
+    theme: str = THEMES[0].name,
 ) -> str:
     """Return a picture of the dashboard as SVG, taken once somebody is heard or `wait_seconds` are over."""
     pictures: list[str] = []
-    app = DashboardApp(engine, cid=cid, link=link)
+    app = DashboardApp(engine, cid=cid, link=link, theme=theme)
     picture = _photographer(app, cid, wait_seconds, pictures)
     asyncio.run(app.run_async(headless=True, size=size, auto_pilot=picture))
     return pictures[0]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from textual.theme import Theme
 
+from greenroom.errors import Malformed
+
 DARK = Theme(
     name="greenroom-dark",
     primary="#7cc9a2",
@@ -71,3 +73,11 @@ CONTRAST = Theme(
     },
 )
 THEMES = (DARK, LIGHT, CONTRAST)
+
+
+def theme_named(name: str) -> Theme:
+    """Return the theme of this name. Raises `Malformed` and names those there are."""
+    for theme in THEMES:
+        if theme.name == name:
+            return theme
+    raise Malformed(f"there is no theme '{name[:40]}'; there are {', '.join(theme.name for theme in THEMES)}")

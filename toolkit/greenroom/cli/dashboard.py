@@ -91,13 +91,13 @@ def open_dashboard(
             if beside is not None:
                 stack.enter_context(beside(client))
             if screenshot is not None:
-                picture = screenshot_svg(client, cid, client.link)
+                picture = screenshot_svg(client, cid, client.link, theme=config.theme)
                 screenshot.write_text(picture, encoding="utf-8")
                 say(f"saved {screenshot}")
                 return
             if not sys.stdout.isatty():
                 raise Refused("the dashboard needs a terminal; use greenroom rooms, join or hands in a pipe")
-            code = run_dashboard(client, cid, client.link, follow_focus=follow_focus)
+            code = run_dashboard(client, cid, client.link, follow_focus=follow_focus, theme=config.theme)
         except GreenroomError as error:
             raise access.with_advice(error, config) from error
         except OSError as error:
