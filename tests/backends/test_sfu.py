@@ -40,11 +40,12 @@ def cid() -> str:
 
 
 async def cut(one: Client) -> None:
-    """Cut the connection of a client as a network would."""
+    """Cut the connection of a client, once it has one, as a network would."""
     session = one._core.session
     assert isinstance(session, SfuSession)
-    socket = session._socket
-    assert socket is not None
+    async with asyncio.timeout(SECONDS):
+        while (socket := session._socket) is None or socket.closed:  # noqa: ASYNC110  nobody tells of sockets
+            await asyncio.sleep(0.005)
     await one.engine.run(socket.close())
 
 

@@ -369,6 +369,7 @@ async def test_who_talks_to_somebody_with_loudspeakers_does_not_hear_themselves(
     assert power_dbfs(back.recent()) < power_dbfs(echo) - 30.0
 
 
+@pytest.mark.quiet
 def test_another_loudspeaker_is_taken_while_sound_plays_without_a_click(quiet: VirtualSound) -> None:
     program = (
         "import sys, threading, time\n"
