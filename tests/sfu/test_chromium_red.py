@@ -78,7 +78,8 @@ async def test_a_browser_sends_redundancy_and_is_repaired_by_ours() -> None:
                 await asyncio.sleep(4.0)  # shares are measured over 200 packets
                 after = await page.evaluate(HEARD)
                 concealed, samples, lost, packets = (b - a for a, b in zip(before, after, strict=True))
-                assert lost / (lost + packets) > 0.1
-                assert concealed / samples < 0.05
+                share = lost / (lost + packets)
+                assert share > 0.1
+                assert concealed / samples < share / 2, "without redundancy it would be all of it"
             finally:
                 await ann.close()

@@ -130,6 +130,7 @@ async def test_a_port_that_is_taken_is_said_so() -> None:
             await other.start()
 
 
+@pytest.mark.quiet
 async def test_within_100_ms_of_a_revoke_a_sender_who_ignores_it_is_silent() -> None:
     async with watched() as stage:
         ann, ben = await stage.join("ann", 1), await stage.join("ben", 2)
